@@ -1,0 +1,94 @@
+//! The manifest: the one object whose appearance makes an attempt's outputs the outputs of its job.
+//!
+//! It stands at `<output prefix>/manifest.json`, is written last and only if absent, and names every rendition
+//! by a path relative to itself. A reader that follows it never sees a mix of two attempts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{JobId, Source};
+use crate::ladder::Ladder;
+
+/// The version of the manifest's form that this crate writes.
+pub const FORMAT: u32 = 1;
+/// The manifest's name under the job's output prefix.
+pub const FILE_NAME: &str = "manifest.json";
+/// The folder under the job's output prefix in which each attempt has a folder of its own.
+pub const ATTEMPTS: &str = "attempts";
+
+/// What one job made of one master.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this form: [`FORMAT`].
+    pub format: u32,
+    /// The job.
+    pub job_id: JobId,
+    /// The attempt whose outputs these are; also the name of its folder under [`ATTEMPTS`].
+    pub attempt: String,
+    /// The worker that made them.
+    pub worker: String,
+    /// The master as the message named it.
+    pub source: Source,
+    /// The renditions that were asked for.
+    pub ladder: Ladder,
+    /// What the master turned out to be.
+    pub master: MasterInfo,
+    /// The renditions, largest first.
+    pub renditions: Vec<Rendition>,
+    /// What a person should know of the result: dropped tracks, damaged frames, and the like.
+    pub warnings: Vec<String>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// What the probe and the decode found in a master.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterInfo {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Width in pixels as displayed: square pixels, rotation applied.
+    pub width: u32,
+    /// Height in pixels as displayed.
+    pub height: u32,
+    /// Duration of the picture in milliseconds.
+    pub duration_ms: u64,
+    /// The picture's codec, in ffprobe's words.
+    pub video_codec: String,
+    /// The chosen audio track's codec; `None` for a silent master.
+    pub audio_codec: Option<String>,
+}
+
+/// One output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendition {
+    /// The rung it stands for, such as `720p`.
+    pub name: String,
+    /// Where it is, relative to the manifest's folder.
+    pub path: String,
+    /// Width in pixels; even.
+    pub width: u32,
+    /// Height in pixels; even.
+    pub height: u32,
+    /// Number of frames, counted from packets.
+    pub frames: u64,
+    /// Duration in milliseconds.
+    pub duration_ms: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Whether it has an audio track.
+    pub audio: bool,
+}
+
+/// Where an attempt's time went, in milliseconds of wall time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Fetching the master.
+    pub fetch_ms: u64,
+    /// Probing it.
+    pub probe_ms: u64,
+    /// Transcoding and verifying.
+    pub transcode_ms: u64,
+    /// Publishing the renditions.
+    pub publish_ms: u64,
+}
