@@ -1,0 +1,443 @@
+//! The command line, read into types that cannot be wrong.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use reelpool_core::{Millis, Policy, PolicyError, PolicySpec, Target};
+use reelpool_protocol::Ladder;
+
+use crate::queue::{QueueUrl, QueueUrlError};
+
+/// What `reelpool` was asked to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reelpool",
+    version,
+    about = "Runs exactly as many video workers as the queue needs: none when it is empty.",
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command of `reelpool`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine: watch a folder, keep the queue, start and stop the workers
+    #[command(long_about = "\
+Runs everything on this machine. Videos put into DIR/masters become renditions in DIR/renditions.
+
+Each complete video is put into a queue; as many workers as the queue needs are started (at most --max-workers), \
+and when the queue is empty the fleet goes back to --min-workers. A video is complete when it was moved in, or \
+when it was closed and has not changed for a second. A text file NAME.ladder beside a video NAME, put there \
+first, names the renditions of that video, such as `720p,480p`.
+
+Ctrl-C finishes or hands back the jobs in hand; a second Ctrl-C stops at once. Nothing is lost either way: the \
+next `reelpool up` goes on.
+
+With --queue-url, --masters s3://… and --output s3://… the same command works on Amazon SQS and S3, or anything \
+that speaks their protocols at --endpoint-url.
+
+Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
+second Ctrl-C.")]
+    Up(Box<UpArgs>),
+}
+
+/// The options of `reelpool up` as written; [`UpOptions`] is what they mean.
+#[derive(Debug, ClapArgs)]
+pub struct UpArgs {
+    /// Where the queue, the logs and, unless said otherwise, masters and renditions are kept
+    #[arg(long, value_name = "DIR", default_value = "./reelpool-data", help_heading = "Places")]
+    pub data: PathBuf,
+    /// Where masters come from: a folder (default: DIR/masters) or `s3://bucket[/prefix]`
+    #[arg(long, value_name = "PLACE", help_heading = "Places")]
+    pub masters: Option<String>,
+    /// Where renditions go: a folder (default: DIR/renditions) or `s3://bucket[/prefix]`
+    #[arg(long, value_name = "PLACE", help_heading = "Places")]
+    pub output: Option<String>,
+    /// An SQS queue to take jobs from, instead of watching a folder
+    #[arg(long, value_name = "URL", help_heading = "Places")]
+    pub queue_url: Option<String>,
+    /// Where SQS and S3 are, when not at Amazon
+    #[arg(long, value_name = "URL", help_heading = "Places")]
+    pub endpoint_url: Option<String>,
+    /// Where messages go that are given up (default: what the queue's redrive policy names)
+    #[arg(long, value_name = "URL", help_heading = "Places", requires = "queue_url")]
+    pub dead_letter_queue_url: Option<String>,
+
+    /// The fewest workers, even when nothing waits
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Fleet")]
+    pub min_workers: u32,
+    /// The most workers (default: the number of cores)
+    #[arg(long, value_name = "N", help_heading = "Fleet")]
+    pub max_workers: Option<u32>,
+    /// One worker for so many messages (default: 1)
+    #[arg(long, value_name = "N", conflicts_with = "drain_within", help_heading = "Fleet")]
+    pub backlog_per_worker: Option<NonZeroU32>,
+    /// As many workers as finish what waits in so many seconds, by the time jobs have taken so far
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1), help_heading = "Fleet")]
+    pub drain_within: Option<u64>,
+    /// For how long a worker is kept without work (default: as long as starting one takes)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0), help_heading = "Fleet")]
+    pub idle: Option<u64>,
+    /// For how long the queue must have been empty before the last worker goes
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0), default_value_t = 60, help_heading = "Fleet")]
+    pub zero_after: u64,
+    /// Hold the fleet as it is
+    #[arg(long, help_heading = "Fleet")]
+    pub paused: bool,
+    /// The most workers to add in one decision (default: no limit)
+    #[arg(long, value_name = "N", help_heading = "Fleet")]
+    pub max_step_out: Option<NonZeroU32>,
+    /// The most workers to remove in one decision (default: no limit)
+    #[arg(long, value_name = "N", help_heading = "Fleet")]
+    pub max_step_in: Option<NonZeroU32>,
+
+    /// The renditions of a master that does not say, such as 1080p,720p
+    #[arg(long, value_name = "RUNGS", help_heading = "Jobs")]
+    pub ladder: Option<Ladder>,
+    /// How hard x264 tries: slower makes smaller files
+    #[arg(long, value_name = "PRESET", help_heading = "Jobs", value_parser = [
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    ])]
+    pub preset: Option<String>,
+    /// After how many seconds without a sign of its worker a job is offered to another
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..=43_200), help_heading = "Jobs")]
+    pub visibility_timeout: Option<u64>,
+    /// How often a job is tried before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Jobs")]
+    pub max_attempts: Option<u32>,
+    /// How long a worker that is stopped may take to finish its job before it hands it back
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0), help_heading = "Jobs")]
+    pub grace: Option<u64>,
+    /// The longest a job may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1), help_heading = "Jobs")]
+    pub deadline: Option<u64>,
+
+    /// The worker's program (default: reelpool-worker beside this one, else on the PATH)
+    #[arg(long, value_name = "PATH", help_heading = "Programs")]
+    pub worker: Option<PathBuf>,
+    /// The ffmpeg to use (default: on the PATH)
+    #[arg(long, value_name = "PATH", help_heading = "Programs")]
+    pub ffmpeg: Option<PathBuf>,
+    /// The ffprobe to use (default: on the PATH)
+    #[arg(long, value_name = "PATH", help_heading = "Programs")]
+    pub ffprobe: Option<PathBuf>,
+
+    /// End when every master is done and the fleet is at zero
+    #[arg(long)]
+    pub exit_when_done: bool,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for a person.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Whole seconds, at least `least` and at most thirty days.
+fn seconds(least: u64) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(least..=30 * 24 * 3600)
+}
+
+/// A clap error as one line: what is wrong and what to do.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let said: Vec<String> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| if line.starts_with("tip:") { format!("({line})") } else { line.to_owned() })
+        .collect();
+    let said = said.join(" ");
+    let said = said.strip_prefix("error:").unwrap_or(&said).trim();
+    format!("error: {said}: see `reelpool up --help`")
+}
+
+/// What `reelpool up` is to do.
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    /// The data directory, as given.
+    pub data: PathBuf,
+    /// Where jobs come from and where renditions go.
+    pub place: Place,
+    /// How the fleet is scaled.
+    pub policy: Policy,
+    /// What every worker is told.
+    pub worker: WorkerOptions,
+    /// Whether to end when all is done and the fleet is at zero.
+    pub exit_when_done: bool,
+    /// For how long a queue whose counts are approximate must have been empty to count as done.
+    pub zero_after: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Where jobs come from and where renditions go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Folders and the embedded queue.
+    Folders {
+        /// The masters folder; `None`: the default one under the data directory.
+        masters: Option<PathBuf>,
+        /// The output folder; `None`: the default one under the data directory.
+        output: Option<PathBuf>,
+    },
+    /// SQS and S3.
+    Aws {
+        /// The queue.
+        queue_url: String,
+        /// Where SQS and S3 are, when not at Amazon.
+        endpoint_url: Option<String>,
+        /// Where messages go that are given up.
+        dead_letter_queue_url: Option<String>,
+        /// `s3://bucket[/prefix]`.
+        masters: String,
+        /// `s3://bucket[/prefix]`.
+        output: String,
+    },
+}
+
+/// What every worker is told, when it differs from the worker's own defaults.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The worker's program; `None`: look for it.
+    pub program: Option<PathBuf>,
+    /// The default ladder.
+    pub ladder: Option<Ladder>,
+    /// The x264 preset.
+    pub preset: Option<String>,
+    /// The visibility timeout, in seconds.
+    pub visibility_timeout: Option<u64>,
+    /// How often a job is tried.
+    pub max_attempts: Option<u32>,
+    /// The grace period, in seconds.
+    pub grace: Option<u64>,
+    /// The longest a job may take, in seconds.
+    pub deadline: Option<u64>,
+    /// ffmpeg.
+    pub ffmpeg: Option<PathBuf>,
+    /// ffprobe.
+    pub ffprobe: Option<PathBuf>,
+    /// How its log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Options that do not go together, or that mean nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The numbers of the policy contradict each other.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The queue's URL cannot be one.
+    #[error(transparent)]
+    QueueUrl(#[from] QueueUrlError),
+    /// The embedded queue was named as if it were another's.
+    #[error(
+        "--queue-url {0}: the embedded queue is used by itself: leave --queue-url out, and choose its place with --data"
+    )]
+    EmbeddedQueue(String),
+    /// Masters in S3 without a queue that tells of them.
+    #[error(
+        "--masters {0} needs a queue that tells of new objects: give --queue-url, the SQS queue that the bucket notifies"
+    )]
+    MastersNeedQueue(String),
+    /// Renditions to S3 without an SQS queue.
+    #[error(
+        "--output {0} goes with an SQS queue: give --queue-url and --masters s3://bucket too, or name a folder as --output"
+    )]
+    OutputNeedsQueue(String),
+    /// An SQS queue without masters in S3.
+    #[error(
+        "--queue-url takes jobs for masters in S3: give --masters s3://bucket too, or leave --queue-url out to watch a folder"
+    )]
+    QueueNeedsBucket,
+    /// An SQS queue without a bucket for renditions.
+    #[error("--queue-url takes jobs whose renditions go to S3: give --output s3://bucket[/prefix] too")]
+    QueueNeedsOutput,
+    /// An endpoint without anything that would use it.
+    #[error(
+        "--endpoint-url is where SQS and S3 are: give --queue-url, --masters s3://… and --output s3://… too, or leave it out"
+    )]
+    EndpointNeedsQueue,
+    /// A URL that is none.
+    #[error("{option} {value}: not an http or https URL: write it as http://host:port")]
+    NotAUrl {
+        /// The option.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+    },
+    /// An S3 place without a bucket.
+    #[error("{option} {value}: names no bucket: write it as s3://bucket or s3://bucket/prefix")]
+    NoBucket {
+        /// The option.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+    },
+    /// A place of an unknown kind.
+    #[error("{option} {value}: neither a folder nor s3://bucket[/prefix]: name one of them")]
+    UnknownPlace {
+        /// The option.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+    },
+    /// It could never be done.
+    #[error(
+        "--exit-when-done with --min-workers {0}: the fleet would never be at zero: leave one of them out"
+    )]
+    NeverDone(u32),
+    /// It could never be done either.
+    #[error("--exit-when-done with --paused: nothing would ever be done: leave one of them out")]
+    NeverStarts,
+}
+
+impl UpOptions {
+    /// Reads the options; `cores` is the default of `--max-workers`.
+    pub fn read(args: UpArgs, cores: u32) -> Result<Self, UsageError> {
+        if args.exit_when_done && args.min_workers > 0 {
+            return Err(UsageError::NeverDone(args.min_workers));
+        }
+        if args.exit_when_done && args.paused {
+            return Err(UsageError::NeverStarts);
+        }
+        let policy = policy(&args, cores)?;
+        let place =
+            place(args.masters, args.output, args.queue_url, args.endpoint_url, args.dead_letter_queue_url)?;
+        Ok(Self {
+            data: args.data,
+            place,
+            policy,
+            worker: WorkerOptions {
+                program: args.worker,
+                ladder: args.ladder,
+                preset: args.preset,
+                visibility_timeout: args.visibility_timeout,
+                max_attempts: args.max_attempts,
+                grace: args.grace,
+                deadline: args.deadline,
+                ffmpeg: args.ffmpeg,
+                ffprobe: args.ffprobe,
+                log_format: args.log_format,
+            },
+            exit_when_done: args.exit_when_done,
+            zero_after: Duration::from_secs(args.zero_after),
+            log_format: args.log_format,
+        })
+    }
+}
+
+fn policy(args: &UpArgs, cores: u32) -> Result<Policy, PolicyError> {
+    let target = match (args.drain_within, args.backlog_per_worker) {
+        (Some(within), _) => Target::Time { drain_within: Millis::from_secs(within) },
+        (None, per_worker) => Target::Backlog { per_worker: per_worker.unwrap_or(NonZeroU32::MIN) },
+    };
+    // More than the cores when the minimum asks for it: the default must not contradict what was written.
+    let max_workers = args.max_workers.unwrap_or(cores.max(args.min_workers));
+    Policy::try_from(PolicySpec {
+        min_workers: args.min_workers,
+        max_workers,
+        target,
+        idle: args.idle.map(Millis::from_secs),
+        zero_after: Millis::from_secs(args.zero_after),
+        max_step_out: args.max_step_out,
+        max_step_in: args.max_step_in,
+        paused: args.paused,
+        ..PolicySpec::default()
+    })
+}
+
+fn place(
+    masters: Option<String>,
+    output: Option<String>,
+    queue_url: Option<String>,
+    endpoint_url: Option<String>,
+    dead_letter_queue_url: Option<String>,
+) -> Result<Place, UsageError> {
+    let masters = masters.map(|value| Location::read("--masters", value)).transpose()?;
+    let output = output.map(|value| Location::read("--output", value)).transpose()?;
+    for (option, value) in
+        [("--endpoint-url", &endpoint_url), ("--dead-letter-queue-url", &dead_letter_queue_url)]
+    {
+        if let Some(value) = value.as_ref().filter(|value| !is_http(value)) {
+            return Err(UsageError::NotAUrl { option, value: value.clone() });
+        }
+    }
+    let Some(queue_url) = queue_url else {
+        if endpoint_url.is_some() {
+            return Err(UsageError::EndpointNeedsQueue);
+        }
+        let masters = masters.map(Location::folder).transpose().map_err(UsageError::MastersNeedQueue)?;
+        let output = output.map(Location::folder).transpose().map_err(UsageError::OutputNeedsQueue)?;
+        return Ok(Place::Folders { masters, output });
+    };
+    let queue_url = match queue_url.parse()? {
+        QueueUrl::Sqs(url) => url,
+        QueueUrl::Spool(_) => return Err(UsageError::EmbeddedQueue(queue_url)),
+    };
+    let Some(Location::S3(masters)) = masters else { return Err(UsageError::QueueNeedsBucket) };
+    let Some(Location::S3(output)) = output else { return Err(UsageError::QueueNeedsOutput) };
+    Ok(Place::Aws { queue_url, endpoint_url, dead_letter_queue_url, masters, output })
+}
+
+/// A folder or a bucket.
+enum Location {
+    Folder(PathBuf),
+    S3(String),
+}
+
+impl Location {
+    fn read(option: &'static str, value: String) -> Result<Self, UsageError> {
+        if let Some(rest) = value.strip_prefix("s3://") {
+            let bucket = rest.split('/').next().unwrap_or_default();
+            return if bucket.is_empty() {
+                Err(UsageError::NoBucket { option, value })
+            } else {
+                Ok(Self::S3(value))
+            };
+        }
+        if value.is_empty() || value.contains("://") {
+            return Err(UsageError::UnknownPlace { option, value });
+        }
+        Ok(Self::Folder(Path::new(&value).to_path_buf()))
+    }
+
+    /// The folder, or the bucket as an error.
+    fn folder(self) -> Result<PathBuf, String> {
+        match self {
+            Self::Folder(path) => Ok(path),
+            Self::S3(url) => Err(url),
+        }
+    }
+}
+
+fn is_http(value: &str) -> bool {
+    crate::queue::is_http_url(value)
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! Who are the workers and what are they doing; asking them to drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use reelpool_protocol::WorkerStatus;
+use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS, STATUS_PATH};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub mod report;
+
+pub use report::{Report, observation};
+
+/// The longest a worker may take to answer; one that does not counts as busy.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How many workers are asked at once.
+const AT_ONCE: usize = 64;
+/// The longest answer that is read: a status document with one job is some 600 bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What to ask of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// What it is doing.
+    Status,
+    /// To take no new job for so many seconds.
+    Drain(u32),
+    /// To take jobs again.
+    Undrain,
+}
+
+/// Asks workers over HTTP.
+#[derive(Clone)]
+pub struct FleetClient {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// The bearer token of drain requests, as the whole header value.
+    authorization: Arc<str>,
+    at_once: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for FleetClient {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FleetClient").finish_non_exhaustive()
+    }
+}
+
+/// Why a worker gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// It did not answer in time.
+    #[error("the worker at {0} did not answer within {TIMEOUT:?}")]
+    Late(SocketAddr),
+    /// It could not be reached.
+    #[error("the worker at {address} could not be reached: {detail}")]
+    Unreachable {
+        /// The worker's address.
+        address: SocketAddr,
+        /// What was met.
+        detail: String,
+    },
+    /// It refused.
+    #[error("the worker at {address} answered {status}: {body}")]
+    Refused {
+        /// The worker's address.
+        address: SocketAddr,
+        /// The status code.
+        status: StatusCode,
+        /// The beginning of what it said.
+        body: String,
+    },
+    /// It answered with something that is no status document.
+    #[error("the worker at {address} gave no status document: {detail}")]
+    Unreadable {
+        /// The worker's address.
+        address: SocketAddr,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl FleetClient {
+    /// A client that shows `token` with drain requests.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(TIMEOUT));
+        connector.set_nodelay(true);
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(Duration::from_secs(30))
+                .build(connector),
+            authorization: format!("Bearer {token}").into(),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Asks one worker; its answer is always its status.
+    pub async fn ask(&self, address: SocketAddr, question: Question) -> Result<WorkerStatus, FleetError> {
+        let unreachable = |detail: String| FleetError::Unreachable { address, detail };
+        let (method, path, body) = match question {
+            Question::Status => (Method::GET, STATUS_PATH, Bytes::new()),
+            Question::Drain(seconds) => {
+                let request = DrainRequest { term_seconds: seconds.min(MAX_DRAIN_TERM_SECONDS) };
+                let body = serde_json::to_vec(&request).map_err(|error| unreachable(error.to_string()))?;
+                (Method::POST, DRAIN_PATH, body.into())
+            }
+            Question::Undrain => (Method::DELETE, DRAIN_PATH, Bytes::new()),
+        };
+        let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+        if question != Question::Status {
+            request = request
+                .header(header::AUTHORIZATION, &*self.authorization)
+                .header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
+        let answer = async {
+            let response =
+                self.client.request(request).await.map_err(|error| unreachable(error.to_string()))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+            let body = body.map_err(|error| FleetError::Unreadable { address, detail: error.to_string() })?;
+            read(address, status, &body.to_bytes())
+        };
+        tokio::time::timeout(TIMEOUT, answer).await.unwrap_or(Err(FleetError::Late(address)))
+    }
+
+    /// Asks many workers at once, some sixty at a time; the answers come in no order.
+    pub async fn ask_all<K: Send + 'static>(
+        &self,
+        questions: impl IntoIterator<Item = (K, SocketAddr, Question)>,
+    ) -> Vec<(K, Result<WorkerStatus, FleetError>)> {
+        let mut asked = JoinSet::new();
+        for (key, address, question) in questions {
+            let client = self.clone();
+            asked.spawn(async move {
+                let _permit = client.at_once.acquire().await;
+                (key, client.ask(address, question).await)
+            });
+        }
+        asked.join_all().await
+    }
+}
+
+fn read(address: SocketAddr, status: StatusCode, body: &[u8]) -> Result<WorkerStatus, FleetError> {
+    // A worker that got a job instead of a drain says so with a conflict, and gives its status all the same.
+    if !status.is_success() && status != StatusCode::CONFLICT {
+        let body = String::from_utf8_lossy(body).chars().take(200).collect();
+        return Err(FleetError::Refused { address, status, body });
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| FleetError::Unreadable { address, detail: error.to_string() })
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+//! Reelpool's controller: watches a queue, decides how many workers it needs, and says why.
+//!
+//! The decision itself is `reelpool-core`; here are the shells around it. [`local`] is the one-machine shell,
+//! `reelpool up`. [`queue`] tells how long a queue is, [`fleet`] what the workers are doing.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub mod args;
+pub mod fleet;
+pub mod local;
+pub mod queue;
+pub mod telemetry;
+
+use args::{Args, Command, UpArgs, UpOptions};
+use local::UpError;
+use local::screen::Screen;
+
+/// The exit code of a failure.
+const FAILED: u8 = 1;
+/// The exit code of wrong usage.
+const WRONG_USAGE: u8 = 2;
+
+/// Does what the command line says. Errors are told on standard error, one line each.
+#[must_use]
+pub fn run(args: Args) -> ExitCode {
+    match args.command {
+        Command::Up(args) => up(*args),
+    }
+}
+
+fn up(args: UpArgs) -> ExitCode {
+    let cores =
+        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let options = match UpOptions::read(args, cores) {
+        Ok(options) => options,
+        Err(error) => return fail(&error, WRONG_USAGE),
+    };
+    let screen = Screen::stderr();
+    telemetry::start(options.log_format, &screen);
+    // One thread does everything but the disk: a worker dies with the thread that started it, and this one lives
+    // as long as the process.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(source) => return fail(&UpError::System { action: "start the runtime", source }, FAILED),
+    };
+    let ended = runtime.block_on(local::run(options, &screen));
+    // Nothing that is still read from the disk is waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("error: {}", error.to_string().replace('\n', " "));
+    ExitCode::from(code)
+}

@@ -1,0 +1,90 @@
+//! Does what was planned, and nothing else.
+
+use std::io;
+
+use reelpool_core::{Millis, Timestamp, WorkerId};
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::fleet::LocalFleet;
+use super::plan::{DRAIN_TERM_SECONDS, Effect};
+use super::process::{self, News, Program};
+use crate::fleet::{FleetClient, Question};
+
+/// A stopped worker that has not ended after this time is killed: it was drained, so it has nothing in hand.
+const KILL_AFTER: Millis = Millis::from_secs(60);
+
+/// Does what was planned.
+pub struct Hands {
+    /// How workers are started.
+    pub program: Program,
+    /// How workers are asked.
+    pub client: FleetClient,
+    /// Where news of workers goes.
+    pub news: mpsc::Sender<(WorkerId, News)>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Hands {
+    /// Does it. Returns whether workers have answered something that may let the next plan go on at once.
+    pub async fn apply(&self, effects: Vec<Effect>, fleet: &mut LocalFleet) -> io::Result<bool> {
+        let mut answered = false;
+        for effect in effects {
+            match effect {
+                Effect::Undrain(ids) => answered |= self.ask(&ids, Question::Undrain, fleet).await,
+                Effect::Drain(ids) => {
+                    answered |= self.ask(&ids, Question::Drain(DRAIN_TERM_SECONDS), fleet).await;
+                }
+                Effect::Start(count) => self.start(count, fleet)?,
+                Effect::Stop(ids) => {
+                    for id in ids {
+                        if let Some(member) = fleet.get_mut(&id) {
+                            member.process.signal(Signal::TERM);
+                            member.stopping_since = Some(self.clock.now());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(answered)
+    }
+
+    fn start(&self, count: u32, fleet: &mut LocalFleet) -> io::Result<()> {
+        for _ in 0..fleet.crashes.allowed(count, self.clock.now()) {
+            let id = fleet.next_id();
+            let process = process::start(&self.program, &id, self.news.clone())?;
+            fleet.add(id, process, self.clock.now());
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, ids: &[WorkerId], question: Question, fleet: &mut LocalFleet) -> bool {
+        let address = |id: &WorkerId| fleet.members.iter().find(|member| member.id == *id)?.address;
+        let questions: Vec<_> =
+            ids.iter().filter_map(|id| Some((id.clone(), address(id)?, question))).collect();
+        let mut changed = false;
+        for (id, answer) in self.client.ask_all(questions).await {
+            match answer {
+                Ok(status) => {
+                    changed = true;
+                    fleet.answered(&id, Some(status), self.clock.now());
+                }
+                // Its state is read anew before anything else is planned for it.
+                Err(error) => tracing::debug!(worker = %id, %error, ?question, "no answer"),
+            }
+        }
+        changed
+    }
+
+    /// Kills workers that were stopped long ago.
+    pub fn kill_overdue(&self, fleet: &LocalFleet, now: Timestamp) {
+        for member in &fleet.members {
+            if member.stopping_since.is_some_and(|since| now.since(since) > KILL_AFTER) {
+                tracing::warn!(worker = %member.id, "the worker was stopped and does not end: it is killed");
+                member.process.signal(Signal::KILL);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The worker processes of this run: which there are, what each last said, and what they have taught us.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use reelpool_core::{Millis, Timestamp, WorkerId, WorkerObservation, WorkerState};
+use reelpool_protocol::{JobId, WorkerStatus};
+
+use super::crashes::{Crashes, SOUND_AFTER};
+use super::plan::KnownWorker;
+use super::process::Process;
+use crate::fleet::{Report, observation};
+
+/// One worker process.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name.
+    pub id: WorkerId,
+    /// The process.
+    pub process: Process,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// Where it answers; `None` until it says so.
+    pub address: Option<SocketAddr>,
+    /// Its last word.
+    pub report: Option<Report>,
+    /// Since when it does not answer; `None` while it does.
+    pub silent_since: Option<Timestamp>,
+    /// When it was told to stop; `None`: it was not.
+    pub stopping_since: Option<Timestamp>,
+    /// The job it was last seen with.
+    pub job: Option<(JobId, String)>,
+}
+
+/// The worker processes of this run.
+#[derive(Debug)]
+pub struct LocalFleet {
+    /// What the names of this run's workers begin with.
+    run: String,
+    started: u32,
+    /// All that have not ended, in the order in which they were started.
+    pub members: Vec<Member>,
+    /// How soon crashed workers are replaced.
+    pub crashes: Crashes,
+    /// Whether any worker of this run has ever been ready.
+    pub any_was_ready: bool,
+    service_times: Recent,
+    start_up_times: Recent,
+}
+
+impl LocalFleet {
+    /// No workers yet; names will begin with `run`.
+    #[must_use]
+    pub fn new(run: String) -> Self {
+        Self {
+            run,
+            started: 0,
+            members: Vec::new(),
+            crashes: Crashes::default(),
+            any_was_ready: false,
+            service_times: Recent::default(),
+            start_up_times: Recent::default(),
+        }
+    }
+
+    /// A name that no worker has had.
+    pub fn next_id(&mut self) -> WorkerId {
+        self.started = self.started.saturating_add(1);
+        WorkerId::from(format!("w{}-{}", self.run, self.started))
+    }
+
+    /// Takes a worker that has just been started.
+    pub fn add(&mut self, id: WorkerId, process: Process, now: Timestamp) {
+        self.members.push(Member {
+            id,
+            process,
+            started_at: now,
+            address: None,
+            report: None,
+            silent_since: None,
+            stopping_since: None,
+            job: None,
+        });
+    }
+
+    /// The worker of this name, unless it has ended.
+    pub fn get_mut(&mut self, id: &WorkerId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == *id)
+    }
+
+    /// Takes the end of a worker.
+    pub fn remove(&mut self, id: &WorkerId) -> Option<Member> {
+        let at = self.members.iter().position(|member| member.id == *id)?;
+        Some(self.members.remove(at))
+    }
+
+    /// The workers that count: started, not ended, and not being stopped.
+    pub fn serving(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.stopping_since.is_none())
+    }
+
+    /// How many workers count.
+    #[must_use]
+    pub fn current(&self) -> u32 {
+        u32::try_from(self.serving().count()).unwrap_or(u32::MAX)
+    }
+
+    /// Where to ask whom.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(WorkerId, SocketAddr)> {
+        self.members.iter().filter_map(|member| Some((member.id.clone(), member.address?))).collect()
+    }
+
+    /// Takes a worker's answer, or that it gave none. Returns the job it has begun, if it was not known to have it.
+    pub fn answered(
+        &mut self,
+        id: &WorkerId,
+        answer: Option<WorkerStatus>,
+        now: Timestamp,
+    ) -> Option<reelpool_protocol::Source> {
+        let Some(status) = answer else {
+            let member = self.get_mut(id)?;
+            member.silent_since.get_or_insert(now);
+            return None;
+        };
+        let up_for = self.get_mut(id).map(|member| now.since(member.started_at));
+        if up_for.is_some_and(|up| up >= SOUND_AFTER) {
+            self.crashes.sound();
+        }
+        let start_up = status.start_up_ms.map(Millis::new);
+        let member = self.get_mut(id)?;
+        let known_before = member.report.as_ref().is_some_and(|report| report.status.start_up_ms.is_some());
+        let job = status.jobs.first().map(|job| (job.job_id, job.attempt.clone()));
+        let begun = status.jobs.first().filter(|_| job != member.job).map(|job| job.source.clone());
+        if job.is_some() {
+            member.job = job;
+        }
+        member.silent_since = None;
+        member.report = Some(Report { status, at: now });
+        if let Some(start_up) = start_up.filter(|_| !known_before) {
+            self.start_up_times.add(start_up);
+        }
+        begun
+    }
+
+    /// A worker has committed a job that it held for so long.
+    pub fn committed(&mut self, held_for: Millis) {
+        self.crashes.sound();
+        self.service_times.add(held_for);
+    }
+
+    /// How long a job takes here; `None` until one was done.
+    #[must_use]
+    pub fn service_time(&self) -> Option<Millis> {
+        self.service_times.mean()
+    }
+
+    /// How long a worker takes to start here; `None` until one has.
+    #[must_use]
+    pub fn start_up_time(&self) -> Option<Millis> {
+        self.start_up_times.mean()
+    }
+
+    /// What each worker that counts is doing, for the core.
+    #[must_use]
+    pub fn observations(&self) -> Vec<WorkerObservation> {
+        self.serving().map(Member::observe).collect()
+    }
+
+    /// What each worker that counts is doing, for the plan.
+    #[must_use]
+    pub fn known(&self, now: Timestamp) -> Vec<KnownWorker> {
+        let known = |member: &Member| KnownWorker {
+            id: member.id.clone(),
+            state: member.observe().state,
+            drain_left: member.drain_left(now),
+        };
+        self.serving().map(known).collect()
+    }
+}
+
+impl Member {
+    /// What it is doing.
+    #[must_use]
+    pub fn observe(&self) -> WorkerObservation {
+        match (&self.report, self.silent_since) {
+            (_, Some(silent_since)) => observation(&self.id, Err(silent_since)),
+            (Some(report), None) => observation(&self.id, Ok(report)),
+            // It was not asked yet; nobody is stopped on the ground of this.
+            (None, None) => WorkerObservation {
+                id: self.id.clone(),
+                state: WorkerState::Starting,
+                since: self.started_at,
+            },
+        }
+    }
+
+    fn drain_left(&self, now: Timestamp) -> Option<Millis> {
+        let report = self.report.as_ref()?;
+        let left = Millis::new(report.status.drain_lapses_in_ms?);
+        Some(left.minus(now.since(report.at)))
+    }
+}
+
+/// The mean of the last few measurements.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<Millis>);
+
+/// How many measurements are remembered: enough to even out single masters, few enough to follow a change.
+const REMEMBERED: usize = 32;
+
+impl Recent {
+    fn add(&mut self, measured: Millis) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(measured);
+    }
+
+    fn mean(&self) -> Option<Millis> {
+        let sum = self.0.iter().fold(Millis::ZERO, |sum, next| sum.plus(*next));
+        sum.get().checked_div(self.0.len() as u64).map(Millis::new)
+    }
+}
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;

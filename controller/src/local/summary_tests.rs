@@ -1,0 +1,89 @@
+use super::*;
+use reelpool_protocol::Ladder;
+
+fn source(key: &str) -> Source {
+    Source { bucket: "masters".into(), key: key.into(), version: None, etag: None, size: None }
+}
+
+fn id(key: &str) -> JobId {
+    JobId::of(&source(key), &Ladder::default())
+}
+
+fn rendition(name: &str, width: u32, height: u32, bytes: u64) -> Rendition {
+    Rendition {
+        name: name.into(),
+        path: format!("attempts/1/{name}.mp4"),
+        width,
+        height,
+        frames: 250,
+        duration_ms: 10_000,
+        bytes,
+        sha256: String::new(),
+        audio: true,
+    }
+}
+
+fn committed() -> Outcome {
+    let renditions = vec![rendition("720p", 1280, 720, 1_234_567), rendition("480p", 854, 480, 345_678)];
+    Outcome::Committed { renditions, warnings: vec!["subtitles were dropped".into()] }
+}
+
+#[test]
+fn the_whole_table() {
+    let mut summary = Summary::default();
+    for target in [0, 3, 3, 1, 0] {
+        summary.target(target);
+    }
+    summary.ended(Some(id("cat.mp4")), Some(&source("cat.mp4")), &committed(), 12_345);
+    let failed =
+        Outcome::Failed { reason: "no_video".into(), detail: "there is no picture:\nsend a video".into() };
+    summary.ended(Some(id("text.mp4")), Some(&source("text.mp4")), &failed, 50);
+    summary.ended(Some(id("old.mp4")), Some(&source("old.mp4")), &Outcome::AlreadyDone, 9);
+    summary.ended(Some(id("slow.mp4")), Some(&source("slow.mp4")), &Outcome::HandedBack, 9);
+    let expected = "\
+master    rendition             size    bytes  seconds
+cat.mp4   720p              1280x720  1234567     12.3
+          480p               854x480   345678
+old.mp4   done before
+slow.mp4  not done
+text.mp4  failed: no_video
+
+cat.mp4: subtitles were dropped
+slow.mp4: not done: handed back, the next run goes on
+text.mp4: failed: no_video: there is no picture: send a video
+
+jobs:       2 done, 1 failed, 1 not done
+fleet:      0 → 3 → 1 → 0
+time:       1:05
+renditions: /data/renditions
+";
+    assert_eq!(summary.render("/data/renditions", Duration::from_secs(65)), expected);
+}
+
+#[test]
+fn a_job_counts_once_and_done_stays_done() {
+    let mut summary = Summary::default();
+    let retried = Outcome::Retried { reason: "store_unavailable".into(), detail: "503".into(), delay_ms: 5 };
+    let (cat, source) = (Some(id("cat.mp4")), source("cat.mp4"));
+    summary.ended(cat, Some(&source), &retried, 1);
+    assert_eq!((summary.done(), summary.failed()), (0, 0));
+    summary.ended(cat, Some(&source), &committed(), 2);
+    summary.ended(cat, Some(&source), &Outcome::AlreadyDone, 3);
+    summary.ended(cat, Some(&source), &Outcome::HoldLost, 4);
+    assert_eq!((summary.done(), summary.failed()), (1, 0));
+    assert!(summary.render("out", Duration::ZERO).contains("1280x720"));
+    // The same master under another ladder is another job.
+    summary.ended(None, Some(&source), &Outcome::AlreadyDone, 3);
+    assert_eq!(summary.done(), 2);
+    summary.given_up(Some(id("b")), None, "receive_count_exceeded", "received 5 times");
+    assert_eq!(summary.failed(), 1);
+}
+
+#[test]
+fn a_long_way_is_shortened() {
+    let mut summary = Summary::default();
+    (0..100).for_each(|target| summary.target(target));
+    let way = summary.way();
+    assert!(way.starts_with("0 → 1 → 2") && way.ends_with("98 → 99") && way.contains(" → … → "), "{way}");
+    assert!(way.split(" → ").count() == MAX_STEPS + 1);
+}

@@ -1,0 +1,43 @@
+//! What the log says of decisions and jobs.
+
+use reelpool_core::replay::Record;
+use reelpool_core::{Millis, WorkerId};
+use reelpool_protocol::Source;
+use reelpool_protocol::event::Outcome;
+
+/// Tells a decision.
+pub fn decision(record: &Record) {
+    let decision = &record.decision;
+    let (from, to) = (record.observation.current, decision.target);
+    let limits: Vec<&str> = decision.limits.iter().map(|limit| limit.as_str()).collect();
+    let (reason, limits) = (decision.reason.as_str(), limits.join(","));
+    if from == to {
+        tracing::info!(reason, limits, "fleet {to}: {decision}");
+    } else {
+        tracing::info!(reason, limits, "fleet {from} → {to}: {decision}");
+    }
+}
+
+/// Tells the end of an attempt.
+pub fn end(worker: &WorkerId, source: Option<&Source>, outcome: &Outcome, held_for_ms: u64) {
+    let master = source.map_or("(unreadable message)", |source| source.key.as_str());
+    match outcome {
+        Outcome::Committed { renditions, warnings } => {
+            let sizes: Vec<String> =
+                renditions.iter().map(|r| format!("{} {}x{}", r.name, r.width, r.height)).collect();
+            tracing::info!(master, %worker, "done in {}: {}", Millis::new(held_for_ms), sizes.join(", "));
+            for warning in warnings {
+                tracing::warn!(master, "{warning}");
+            }
+        }
+        Outcome::AlreadyDone => tracing::info!(master, %worker, "was done before"),
+        Outcome::Retried { reason, detail, delay_ms } => {
+            tracing::warn!(master, %worker, "failed, tried again after {}: {reason}: {detail}", Millis::new(*delay_ms));
+        }
+        Outcome::Failed { reason, detail } => {
+            tracing::warn!(master, %worker, "failed for good: {reason}: {detail}");
+        }
+        Outcome::HandedBack => tracing::info!(master, %worker, "handed back"),
+        Outcome::HoldLost => tracing::warn!(master, %worker, "the hold was lost: another worker has it"),
+    }
+}

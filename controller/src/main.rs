@@ -1,0 +1,21 @@
+//! The `reelpool` program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use reelpool::args::{Args, one_line};
+
+fn main() -> ExitCode {
+    match Args::try_parse() {
+        Ok(args) => reelpool::run(args),
+        // Help and version are errors to clap, but were asked for.
+        Err(asked) if !asked.use_stderr() => {
+            let _ = asked.print();
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            eprintln!("{}", one_line(&wrong));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The log: standard error, as text or JSON, filtered by `RUST_LOG`.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::LogFormat;
+use crate::local::screen::Screen;
+
+/// Sends the log to the screen from now on. A second call changes nothing.
+pub fn start(format: LogFormat, screen: &Screen) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone());
+    let started = match format {
+        LogFormat::Text => log.with_ansi(screen.is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    drop(started);
+}

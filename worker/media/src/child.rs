@@ -1,0 +1,231 @@
+//! One child process: started in the sandbox, read to its end, and never left behind.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::MediaError;
+use crate::log::{Lines, Log};
+use crate::sandbox::{self, Sandbox, Spec};
+
+/// How long a child may take to end after it was asked to.
+const TIME_TO_END: Duration = Duration::from_secs(5);
+
+/// What is to be run.
+pub(crate) struct Run<'a> {
+    /// `ffmpeg` or `ffprobe`.
+    pub name: &'static str,
+    /// Its path.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// The folder it works in; writable to it if `writes`.
+    pub folder: &'a Path,
+    /// Whether it makes files in `folder`.
+    pub writes: bool,
+    /// The one file that it may read beside those of `folder`.
+    pub input: &'a Path,
+    /// Size of each written file, in bytes.
+    pub max_file_bytes: u64,
+    /// Its own memory, in bytes.
+    pub memory_bytes: u64,
+    /// Its wall time; its processor time follows from it and `threads`.
+    pub deadline: Duration,
+    /// Threads that may run at the same time.
+    pub threads: u32,
+}
+
+/// A child that runs. Dropping it kills its whole process group.
+pub(crate) struct Running {
+    name: &'static str,
+    child: Child,
+    group: Option<Pid>,
+    /// Its standard output.
+    pub stdout: ChildStdout,
+    /// Its standard error.
+    pub stderr: ChildStderr,
+}
+
+impl Run<'_> {
+    /// Starts it.
+    pub fn start(self, sandbox: &Sandbox) -> Result<Running, MediaError> {
+        let mut command = self.command(sandbox)?;
+        command.env_clear().current_dir(self.folder).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| match sandbox {
+            Sandbox::Via(path) => {
+                MediaError::SandboxFailed { detail: format!("{}: {error}", path.display()) }
+            }
+            Sandbox::Off => MediaError::io("start", self.program, error),
+        })?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        match (child.stdout.take(), child.stderr.take()) {
+            (Some(stdout), Some(stderr)) => Ok(Running { name: self.name, child, group, stdout, stderr }),
+            _ => Err(MediaError::SandboxFailed { detail: "the child has no pipes".into() }),
+        }
+    }
+
+    fn command(&self, sandbox: &Sandbox) -> Result<Command, MediaError> {
+        let Sandbox::Via(through) = sandbox else {
+            let mut command = Command::new(self.program);
+            command.args(&self.args);
+            return Ok(command);
+        };
+        let folder = |yes: bool| {
+            if yes { vec![self.folder.to_owned()] } else { Vec::new() }
+        };
+        let mut read: Vec<PathBuf> = vec![self.input.to_owned()];
+        read.extend(folder(!self.writes));
+        let spec = Spec {
+            parent: std::process::id(),
+            read,
+            write: folder(self.writes),
+            max_file_bytes: self.max_file_bytes,
+            cpu_seconds: self
+                .deadline
+                .as_secs()
+                .saturating_add(10)
+                .saturating_mul(u64::from(self.threads) + 2),
+            memory_bytes: self.memory_bytes,
+        };
+        let spec = serde_json::to_string(&spec).map_err(|error| MediaError::SandboxFailed {
+            detail: format!("the spec cannot be written: {error}"),
+        })?;
+        let mut command = Command::new(through);
+        command.args([sandbox::COMMAND, "--spec", &spec, "--"]).arg(self.program).args(&self.args);
+        Ok(command)
+    }
+
+    /// Runs it to its end, handing on each piece of its standard output. For children that write no files.
+    pub async fn finish(
+        self,
+        sandbox: &Sandbox,
+        what: &'static str,
+        mut piece: impl FnMut(&[u8]),
+    ) -> Result<Log, MediaError> {
+        let (name, after) = (self.name, self.deadline);
+        let end = Instant::now() + after;
+        let mut running = self.start(sandbox)?;
+        let mut log = Log::default();
+        let read = async {
+            let mut lines = Lines::default();
+            let (mut out, mut err) = ([0; 8192], [0; 8192]);
+            let (mut out_open, mut err_open) = (true, true);
+            while out_open || err_open {
+                tokio::select! {
+                    n = some(&mut running.stdout, &mut out), if out_open => match n {
+                        0 => out_open = false,
+                        n => piece(&out[..n]),
+                    },
+                    n = some(&mut running.stderr, &mut err), if err_open => match n {
+                        0 => err_open = false,
+                        n => lines.push(&err[..n], |line| log.line(line)),
+                    },
+                }
+            }
+            lines.finish(|line| log.line(line));
+        };
+        if timeout_at(end, read).await.is_err() {
+            running.kill();
+            return Err(MediaError::Deadline { what, after, tail: log.tail() });
+        }
+        let status = running.wait().await?;
+        log.after(name, status)
+    }
+}
+
+/// Reads some bytes; 0 at the end and on errors, which for a pipe are the end too.
+pub(crate) async fn some(pipe: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> usize {
+    pipe.read(buffer).await.unwrap_or(0)
+}
+
+impl Running {
+    /// Waits for its end.
+    pub async fn wait(&mut self) -> Result<ExitStatus, MediaError> {
+        let status = self.child.wait().await;
+        self.group = None;
+        status.map_err(|error| MediaError::io("wait for", Path::new(self.name), error))
+    }
+
+    /// Kills it at once.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Asks it to end, and kills it if it does not.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        if tokio::time::timeout(TIME_TO_END, self.child.wait()).await.is_err() {
+            self.kill();
+            let _ = self.child.wait().await;
+        }
+        self.group = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Log {
+    /// The log of a child that ended well, or the error that its end means.
+    pub fn after(self, program: &'static str, status: ExitStatus) -> Result<Self, MediaError> {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Some(detail) = &self.sandbox_warning {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| tracing::warn!("sandbox: {detail}"));
+        }
+        if let Some(detail) = self.sandbox_failed {
+            return Err(MediaError::SandboxFailed { detail });
+        }
+        let tail = self.tail();
+        // A full disk first: ffmpeg may go on, or fail in another way, after it.
+        if self.no_space {
+            return Err(MediaError::DiskFull { tail });
+        }
+        if let Some(signal) = status.signal() {
+            return Err(by_signal(program, signal, tail));
+        }
+        if status.success() {
+            return Ok(self);
+        }
+        if self.file_too_large {
+            return Err(MediaError::ResourceLimit { detail: "size of one output file".into(), tail });
+        }
+        if self.no_memory {
+            return Err(MediaError::ResourceLimit { detail: "memory".into(), tail });
+        }
+        let reason =
+            self.first_error.unwrap_or_else(|| tail.lines().last().unwrap_or("it said nothing").to_owned());
+        Err(MediaError::FfmpegFailed { program, code: status.code().unwrap_or(-1), reason, tail })
+    }
+}
+
+/// What it means that a child was ended by a signal that we did not send.
+fn by_signal(program: &'static str, signal: i32, tail: String) -> MediaError {
+    let is = |known: Signal| known.as_raw() == signal;
+    if is(Signal::XCPU) {
+        MediaError::ResourceLimit { detail: "processor time".into(), tail }
+    } else if is(Signal::XFSZ) {
+        MediaError::ResourceLimit { detail: "size of one output file".into(), tail }
+    } else if [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].into_iter().any(is) {
+        MediaError::Killed { program, signal, tail }
+    } else {
+        MediaError::Crashed { program, signal, tail }
+    }
+}

@@ -1,0 +1,127 @@
+//! ffmpeg's `-progress` output.
+
+use std::time::Duration;
+
+/// How far a transcode is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Part of the picture that is done, in thousandths (0 to 1000); it never goes back.
+    pub permille: u32,
+    /// Position in the master that was reached.
+    pub position: Duration,
+    /// Frames of one rendition written so far.
+    pub frames: u64,
+    /// Seconds of video done in a second, in thousandths; `None` until known.
+    pub speed_milli: Option<u64>,
+    /// Estimated time until the end; `None` until known.
+    pub left: Option<Duration>,
+}
+
+/// Collects `key=value` lines into [`Progress`]; any other text is passed over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProgressParser {
+    total_us: u64,
+    out_us: u64,
+    frames: u64,
+    speed_milli: Option<u64>,
+    shown: Progress,
+}
+
+impl ProgressParser {
+    /// A parser for a picture of `total_us` microseconds.
+    pub fn new(total_us: u64) -> Self {
+        Self { total_us, ..Self::default() }
+    }
+
+    /// Takes one line; gives the progress when the line ends a block of them.
+    pub fn line(&mut self, line: &str) -> Option<Progress> {
+        let (key, value) = line.split_once('=')?;
+        let value = value.trim();
+        match key.trim() {
+            "frame" => self.frames = value.parse().unwrap_or(self.frames),
+            // `out_time_ms` has the same value: it counts microseconds too. It can be negative or N/A at first.
+            "out_time_us" => self.out_us = value.parse().unwrap_or(self.out_us),
+            "speed" => self.speed_milli = parse_speed(value),
+            "progress" => return Some(self.block(value == "end")),
+            _ => {}
+        }
+        None
+    }
+
+    fn block(&mut self, end: bool) -> Progress {
+        let part = self.out_us.saturating_mul(1000).checked_div(self.total_us).unwrap_or(0).min(1000);
+        // Below 1000 until ffmpeg says it is done: the files are still to be finished.
+        let part = if end { 1000 } else { u32::try_from(part).unwrap_or(1000).min(999) };
+        let left_us = self.total_us.saturating_sub(self.out_us);
+        self.shown = Progress {
+            permille: part.max(self.shown.permille),
+            position: Duration::from_micros(self.out_us),
+            frames: self.frames,
+            speed_milli: self.speed_milli,
+            left: self
+                .speed_milli
+                .filter(|speed| *speed > 0)
+                .map(|speed| Duration::from_micros((left_us / speed).saturating_mul(1000))),
+        };
+        self.shown
+    }
+}
+
+/// Reads `2.69x`; `None` for `N/A` and for nonsense.
+fn parse_speed(text: &str) -> Option<u64> {
+    let (whole, part) =
+        text.trim_end_matches('x').trim().split_once('.').unwrap_or((text.trim_end_matches('x').trim(), "0"));
+    let milli: String = part.chars().chain("000".chars()).take(3).collect();
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(milli.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn feed(parser: &mut ProgressParser, text: &str) -> Option<Progress> {
+        text.lines().filter_map(|line| parser.line(line)).last()
+    }
+
+    #[test]
+    fn a_block_of_lines_is_one_progress() {
+        let mut parser = ProgressParser::new(10_000_000);
+        let first = "frame=1\ntotal_size=N/A\nout_time_us=N/A\nspeed=N/A\nprogress=continue\n";
+        let shown = feed(&mut parser, first).unwrap();
+        assert_eq!((shown.permille, shown.frames, shown.speed_milli, shown.left), (0, 1, None, None));
+        let shown =
+            feed(&mut parser, "frame=75\nout_time_us=2500000\nspeed=2.69x\nprogress=continue").unwrap();
+        assert_eq!((shown.permille, shown.frames, shown.speed_milli), (250, 75, Some(2690)));
+        assert_eq!(shown.left.unwrap().as_millis(), 2788);
+        let shown = feed(&mut parser, "out_time_us=99000000\nspeed=   0x\nprogress=continue").unwrap();
+        assert_eq!((shown.permille, shown.left), (999, None));
+        let shown = feed(&mut parser, "out_time_us=100\nprogress=end").unwrap();
+        assert_eq!(shown.permille, 1000);
+    }
+
+    #[test]
+    fn speeds() {
+        let table =
+            [("2.69x", Some(2690)), ("1e+03x", None), ("12x", Some(12_000)), (" 0x", Some(0)), ("N/A", None)];
+        for (text, milli) in table {
+            assert_eq!(parse_speed(text), milli, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_goes_back_or_over(total in any::<u64>(), lines in proptest::collection::vec(prop_oneof![
+            any::<i64>().prop_map(|n| format!("out_time_us={n}")), any::<u64>().prop_map(|n| format!("speed={n}.{n}x")),
+            Just("progress=continue".to_owned()), Just("progress=end".to_owned()), ".{0,30}",
+        ], 0..60)) {
+            let mut parser = ProgressParser::new(total);
+            let mut before = 0;
+            for shown in lines.iter().filter_map(|line| parser.line(line)) {
+                prop_assert!(shown.permille >= before && shown.permille <= 1000);
+                before = shown.permille;
+            }
+        }
+    }
+}

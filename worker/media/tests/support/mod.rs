@@ -1,0 +1,98 @@
+//! What the integration tests share: engines, clips made by ffmpeg, and a look at files with ffprobe.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use reelpool_media::{
+    Engine, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
+};
+use serde_json::Value;
+
+/// The engine as the worker has it.
+pub fn engine() -> Engine {
+    Engine {
+        tools: Tools::find(None, None).unwrap(),
+        sandbox: Sandbox::Via(env!("CARGO_BIN_EXE_reelpool-media-cage").into()),
+        limits: Limits { threads: 2, ..Limits::default() },
+    }
+}
+
+/// The engine without its cage.
+pub fn free_engine() -> Engine {
+    Engine { sandbox: Sandbox::Off, ..engine() }
+}
+
+/// A plan that costs little.
+pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
+    let options = PlanOptions { preset: "ultrafast".parse().unwrap(), threads: 2 };
+    plan(source, &ladder.parse().unwrap(), &options)
+}
+
+/// Probe, plan, transcode, verify.
+pub async fn whole(
+    engine: &Engine,
+    input: &Path,
+    ladder: &str,
+    out: &Path,
+) -> Result<Transcoded, MediaError> {
+    let source = engine.probe(input).await?;
+    let plan = cheap_plan(&source, ladder);
+    engine.transcode(input, &source, &plan, out, |_| (), std::future::pending()).await
+}
+
+/// Makes a clip with ffmpeg: `args` stand before the output.
+pub fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
+    let path = folder.join(name);
+    let done = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(args.split(' '))
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
+    path
+}
+
+/// A moving picture and a tone, `seconds` long.
+pub fn clip(folder: &Path, name: &str, size: &str, rate: &str, seconds: u32) -> PathBuf {
+    let args = format!(
+        "-f lavfi -i testsrc2=s={size}:r={rate}:d={seconds} -f lavfi -i sine=d={seconds} -c:v libx264 -preset \
+         ultrafast -pix_fmt yuv420p -c:a aac"
+    );
+    make(folder, name, &args)
+}
+
+/// ffprobe's streams of a file.
+pub fn streams(path: &Path) -> Vec<Value> {
+    let out = Command::new("ffprobe")
+        .args(["-v", "error", "-count_packets", "-show_streams", "-of", "json"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+    document["streams"].as_array().unwrap().clone()
+}
+
+/// A number that ffprobe writes as text.
+pub fn number(value: &Value) -> f64 {
+    value.as_str().map_or_else(|| value.as_f64().unwrap(), |text| text.parse().unwrap())
+}
+
+/// Whether any process has `needle` in its command line.
+pub fn runs(needle: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(needle)
+    })
+}
+
+/// Waits until `condition`, for at most ten seconds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < end, "in ten seconds not: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

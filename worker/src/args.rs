@@ -1,0 +1,156 @@
+//! The command line.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the program's help text")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use reelpool_media::Preset;
+use reelpool_protocol::Ladder;
+
+use crate::events::Events;
+use crate::location::Location;
+use crate::telemetry::LogFormat;
+
+/// Takes transcoding jobs from a queue, one at a time.
+#[derive(Debug, Parser)]
+#[command(name = "reelpool-worker", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the worker can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take jobs from the queue until told to stop.
+    Run(Box<RunArgs>),
+}
+
+/// The options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The queue: an SQS queue's URL, or spool:///FOLDER for the embedded one.
+    #[arg(long, value_name = "URL", env = "REELPOOL_QUEUE_URL")]
+    pub queue_url: QueueUrl,
+    /// Where masters may be fetched from: a folder, or s3://BUCKET[/PREFIX].
+    #[arg(long, value_name = "PLACE", env = "REELPOOL_MASTERS")]
+    pub masters: Location,
+    /// Where renditions go: a folder, or s3://BUCKET[/PREFIX].
+    #[arg(long, value_name = "PLACE", env = "REELPOOL_OUTPUT")]
+    pub output: Location,
+    /// The endpoint of SQS and S3, for anything but AWS itself.
+    #[arg(long, value_name = "URL", env = "REELPOOL_ENDPOINT_URL")]
+    pub endpoint_url: Option<String>,
+    /// Where messages go that cannot be done [default: what the queue's redrive policy names].
+    #[arg(long, value_name = "URL", env = "REELPOOL_DEAD_LETTER_QUEUE_URL")]
+    pub dead_letter_queue_url: Option<String>,
+    /// The renditions of a job that names none.
+    #[arg(long, value_name = "RUNGS", env = "REELPOOL_LADDER", default_value_t)]
+    pub ladder: Ladder,
+    /// The x264 preset: how much time to spend for smaller files.
+    #[arg(long, env = "REELPOOL_PRESET", default_value_t)]
+    pub preset: Preset,
+    /// Threads for ffmpeg [default: the processors this process may use].
+    #[arg(long, value_name = "N", env = "REELPOOL_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: Option<u32>,
+    /// For how long a message is hidden from others; it is extended at a third of that.
+    #[arg(
+        long, value_name = "SECONDS", env = "REELPOOL_VISIBILITY_TIMEOUT", default_value_t = 120,
+        value_parser = clap::value_parser!(u64).range(3..=43_200)
+    )]
+    pub visibility_timeout: u64,
+    /// After how many receives a failing message is given up; an SQS queue's redrive policy overrides it.
+    #[arg(
+        long, value_name = "N", env = "REELPOOL_MAX_ATTEMPTS", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub max_attempts: u32,
+    /// How long a job may go on after SIGTERM; one that needs longer is handed back at once.
+    #[arg(long, value_name = "SECONDS", env = "REELPOOL_GRACE", default_value_t = 30)]
+    pub grace: u64,
+    /// How long one transcode may take [default: by the work to do].
+    #[arg(long, value_name = "SECONDS", env = "REELPOOL_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub deadline: Option<u64>,
+    /// Refuse masters with more pixels a frame.
+    #[arg(long, value_name = "N", env = "REELPOOL_MAX_PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: Option<u64>,
+    /// Where masters and renditions lie while they are worked on [default: the system's temporary folder].
+    #[arg(long, value_name = "FOLDER", env = "REELPOOL_SCRATCH")]
+    pub scratch: Option<PathBuf>,
+    /// The ffmpeg to use [default: the one on the PATH].
+    #[arg(long, value_name = "PATH", env = "REELPOOL_FFMPEG")]
+    pub ffmpeg: Option<PathBuf>,
+    /// The ffprobe to use [default: the one on the PATH].
+    #[arg(long, value_name = "PATH", env = "REELPOOL_FFPROBE")]
+    pub ffprobe: Option<PathBuf>,
+    /// Where health, metrics, status and drain are served.
+    #[arg(long, value_name = "ADDRESS", env = "REELPOOL_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// This worker's name, unique in its fleet [default: the host's name].
+    #[arg(long, value_name = "NAME", env = "REELPOOL_WORKER_ID")]
+    pub worker_id: Option<String>,
+    /// The bearer token that allows to drain; without one nobody may.
+    #[arg(long, env = "REELPOOL_DRAIN_TOKEN", hide = true, hide_env_values = true)]
+    pub drain_token: Option<String>,
+    /// Tell what happens as JSON lines.
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
+    pub events: Events,
+    /// Shut down when the parent process dies.
+    #[arg(long)]
+    pub exit_with_parent: bool,
+    /// How log lines look.
+    #[arg(long, value_enum, env = "REELPOOL_LOG_FORMAT", default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// Which kind of queue, and which one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueUrl {
+    /// The embedded queue in this folder.
+    Spool(PathBuf),
+    /// An SQS queue.
+    Sqs(String),
+}
+
+impl FromStr for QueueUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(folder) = text.strip_prefix("spool://") {
+            return match PathBuf::from(folder) {
+                folder if folder.is_absolute() => Ok(Self::Spool(folder)),
+                _ => Err("the folder after spool:// must be absolute, as in spool:///data/queue".to_owned()),
+            };
+        }
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest.and_then(|rest| rest.split_once('/')) {
+            Some((host, path)) if !host.is_empty() && !path.is_empty() => Ok(Self::Sqs(text.to_owned())),
+            _ => Err("expected an SQS queue's URL (https://…/ACCOUNT/NAME) or spool:///FOLDER".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn queue_urls() {
+        assert_eq!("spool:///a/b".parse(), Ok(QueueUrl::Spool("/a/b".into())));
+        let sqs = "https://sqs.eu-west-1.amazonaws.com/123456789012/masters";
+        assert_eq!(sqs.parse(), Ok(QueueUrl::Sqs(sqs.to_owned())));
+        for bad in ["", "masters", "spool://a", "https://", "https://host", "ftp://host/a"] {
+            assert!(bad.parse::<QueueUrl>().is_err(), "{bad}");
+        }
+    }
+}

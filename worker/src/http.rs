@@ -1,0 +1,116 @@
+//! The worker's small HTTP server: health, metrics, status, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS, STATUS_PATH};
+use tokio::net::TcpListener;
+
+use crate::metrics::Metrics;
+use crate::state::State;
+
+/// What the server serves.
+#[derive(Debug)]
+pub struct Served {
+    /// The worker's state.
+    pub state: Arc<State>,
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+    /// The bearer token that allows to drain; without one nobody may.
+    pub drain_token: Option<String>,
+}
+
+/// Binds `address` (port 0 takes any) and serves until the process ends. Returns the address bound.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn serve(address: SocketAddr, served: Served) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    let router = router(served);
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the status server ended");
+        }
+    });
+    Ok(bound)
+}
+
+fn router(served: Served) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route(STATUS_PATH, get(status))
+        .route(DRAIN_PATH, post(drain).delete(undrain))
+        .with_state(Arc::new(served))
+}
+
+type Shared = Extract<Arc<Served>>;
+
+async fn readyz(Extract(served): Shared) -> Response {
+    if served.state.is_ready() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the queue has not been asked yet\n").into_response()
+    }
+}
+
+async fn metrics(Extract(served): Shared) -> Response {
+    match served.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn status(Extract(served): Shared) -> Response {
+    Json(served.state.status()).into_response()
+}
+
+async fn drain(Extract(served): Shared, headers: HeaderMap, body: Json<DrainRequest>) -> Response {
+    if let Err(refusal) = allowed(&served, &headers) {
+        return refusal;
+    }
+    let term = Duration::from_secs(body.term_seconds.min(MAX_DRAIN_TERM_SECONDS).into());
+    let code = match served.state.drain(term) {
+        Ok(()) => StatusCode::OK,
+        Err(_busy) => StatusCode::CONFLICT,
+    };
+    (code, Json(served.state.status())).into_response()
+}
+
+async fn undrain(Extract(served): Shared, headers: HeaderMap) -> Response {
+    if let Err(refusal) = allowed(&served, &headers) {
+        return refusal;
+    }
+    served.state.undrain();
+    Json(served.state.status()).into_response()
+}
+
+#[expect(clippy::result_large_err, reason = "the refusal is the answer; it is made once a call")]
+fn allowed(served: &Served, headers: &HeaderMap) -> Result<(), Response> {
+    let Some(token) = &served.drain_token else {
+        let text = "this worker was started without a drain token\n";
+        return Err((StatusCode::FORBIDDEN, text).into_response());
+    };
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if same(given.as_bytes(), token.as_bytes()) {
+        return Ok(());
+    }
+    let ask = [(header::WWW_AUTHENTICATE, "Bearer")];
+    Err((StatusCode::UNAUTHORIZED, ask, "the bearer token is missing or wrong\n").into_response())
+}
+
+/// Compares without telling by its time how much was right.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}

@@ -1,0 +1,394 @@
+//! The life of one message, as a pure state machine.
+//!
+//! `received → parsed → claimed → fetched → probed → transcoded → published → committed → deleted`, for each job the
+//! message carries, and from each step the three ways out: try again, give up, hand back. The machine says what
+//! to do next ([`Action`]); whoever does it says what came of it ([`Fact`]). It holds no bytes, does no I/O and
+//! knows no clock, so every order of events can be tried in a test.
+//!
+//! What it guarantees, whatever facts it is told: [`Action::Delete`] only when every job of the message is
+//! committed or was found so, [`Action::DeadLetter`] only with a reason, and an end in a bounded number of steps.
+
+use std::fmt;
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Read the message's body.
+    Parse,
+    /// Look whether job number `job` (from 0) is done already.
+    Claim {
+        /// Which of the message's jobs.
+        job: usize,
+    },
+    /// Fetch its master.
+    Fetch,
+    /// Look into the master.
+    Probe,
+    /// Make and verify the renditions.
+    Transcode,
+    /// Store the renditions where only this attempt looks.
+    Publish,
+    /// Write the manifest, if absent.
+    Commit,
+    /// Remove what other or failed attempts of this job left.
+    CleanUp,
+    /// Delete the message: all its jobs are done.
+    Delete,
+    /// Make the message visible again after a growing delay.
+    TryAgain(Failure),
+    /// Move the message to the dead-letter queue.
+    DeadLetter(Failure),
+    /// Make the message visible again now: the worker shuts down.
+    HandBack,
+    /// Touch the message no more: someone else may have it.
+    LetGo,
+}
+
+impl Action {
+    /// Whether this settles the message itself; the worker then has it in hand no more.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        matches!(self, Self::Delete | Self::TryAgain(_) | Self::DeadLetter(_) | Self::HandBack | Self::LetGo)
+    }
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// The body asks for so many jobs; none is fine (a test event).
+    Parsed {
+        /// How many.
+        jobs: usize,
+    },
+    /// A manifest for this job exists.
+    FoundDone,
+    /// The step was done.
+    Done,
+    /// Another attempt's manifest was there first.
+    CommitLost,
+    /// The step failed.
+    Failed(Failure),
+    /// The hold on the message is lost.
+    HoldLost,
+    /// The worker shuts down and the job may not finish.
+    Stopped,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether another attempt could end otherwise.
+    pub permanent: bool,
+    /// A stable category in snake case, such as `no_video`.
+    pub reason: &'static str,
+    /// What went wrong and what to do, for a person.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A failure that another attempt may not meet.
+    pub fn transient(reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self { permanent: false, reason, detail: detail.to_string() }
+    }
+
+    /// A failure that every attempt would meet.
+    pub fn permanent(reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self { permanent: true, reason, detail: detail.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+/// One message in hand.
+#[derive(Debug)]
+pub struct Life {
+    /// How often the message has been received, this time included.
+    receives: u32,
+    /// After how many receives a failing message is given up.
+    max_attempts: u32,
+    jobs: usize,
+    job: usize,
+    /// The first permanent failure of any of the message's jobs; the others are still worked on.
+    given_up: Option<Failure>,
+    /// The step that is being done.
+    doing: Action,
+}
+
+impl Life {
+    /// The life of a message that was received `receives` times (this time included) and is given up when it
+    /// fails after `max_attempts` receives.
+    #[must_use]
+    pub fn new(receives: u32, max_attempts: u32) -> Self {
+        Self { receives, max_attempts, jobs: 0, job: 0, given_up: None, doing: Action::Parse }
+    }
+
+    /// What is to be done now.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.doing
+    }
+
+    /// Takes what came of the current action; returns whether there is a next one.
+    pub fn advance(&mut self, fact: Fact) -> bool {
+        match self.next(fact) {
+            Some(action) => {
+                self.doing = action;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn next(&mut self, fact: Fact) -> Option<Action> {
+        // The message itself is being settled: whatever comes of it, only an unsettled failure is worth one more step.
+        match (&self.doing, &fact) {
+            (Action::DeadLetter(failure), Fact::Failed(_)) => return Some(Action::TryAgain(failure.clone())),
+            // A message that could not be deleted comes back, is found done, and is deleted then.
+            (settling, _) if settling.settles() => return None,
+            _ => {}
+        }
+        match fact {
+            Fact::HoldLost => Some(Action::LetGo),
+            Fact::Stopped => Some(self.stopped()),
+            Fact::Failed(failure) => Some(self.failed(failure)),
+            Fact::Parsed { jobs } => {
+                self.jobs = jobs;
+                Some(self.claim_or_settle())
+            }
+            Fact::FoundDone | Fact::CommitLost => Some(Action::CleanUp),
+            Fact::Done => Some(self.done()),
+        }
+    }
+
+    fn done(&mut self) -> Action {
+        match self.doing {
+            Action::Claim { .. } => Action::Fetch,
+            Action::Fetch => Action::Probe,
+            Action::Probe => Action::Transcode,
+            Action::Transcode => Action::Publish,
+            Action::Publish => Action::Commit,
+            Action::Commit => Action::CleanUp,
+            _ => self.next_job(),
+        }
+    }
+
+    fn next_job(&mut self) -> Action {
+        self.job += 1;
+        self.claim_or_settle()
+    }
+
+    fn claim_or_settle(&mut self) -> Action {
+        if self.job < self.jobs {
+            return Action::Claim { job: self.job };
+        }
+        self.given_up.take().map_or(Action::Delete, Action::DeadLetter)
+    }
+
+    fn failed(&mut self, failure: Failure) -> Action {
+        match self.doing {
+            // What could not be cleaned up is unseen by readers; it must not cost the job.
+            Action::CleanUp => self.next_job(),
+            // A body that cannot be read holds no other job.
+            Action::Parse if failure.permanent => Action::DeadLetter(failure),
+            _ if failure.permanent => {
+                self.given_up.get_or_insert(failure);
+                self.next_job()
+            }
+            _ if self.receives >= self.max_attempts => Action::DeadLetter(Failure {
+                permanent: true,
+                detail: format!("given up after {} attempts: {}", self.receives, failure.detail),
+                ..failure
+            }),
+            _ => Action::TryAgain(failure),
+        }
+    }
+
+    fn stopped(&mut self) -> Action {
+        match self.doing {
+            // The job is committed: only the rest of the message is handed back.
+            Action::CleanUp if self.job + 1 >= self.jobs => self.next_job(),
+            _ => Action::HandBack,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transient() -> Fact {
+        Fact::Failed(Failure::transient("store_unavailable", "503"))
+    }
+
+    fn permanent() -> Fact {
+        Fact::Failed(Failure::permanent("no_video", "there is no picture"))
+    }
+
+    /// What can come of an action.
+    fn facts(action: &Action) -> Vec<Fact> {
+        let mut facts = vec![Fact::Done, transient(), permanent(), Fact::HoldLost, Fact::Stopped];
+        match action {
+            Action::Parse => {
+                facts.remove(0);
+                facts.extend((0..=3).map(|jobs| Fact::Parsed { jobs }));
+            }
+            Action::Claim { .. } => facts.push(Fact::FoundDone),
+            Action::Commit => facts.push(Fact::CommitLost),
+            _ => {}
+        }
+        facts
+    }
+
+    /// Follows every order of facts; calls `end` with the actions and facts of each.
+    fn every_life(receives: u32, end: &mut dyn FnMut(&[(Action, Fact)])) -> usize {
+        fn follow(
+            path: &mut Vec<(Action, Fact)>,
+            receives: u32,
+            end: &mut dyn FnMut(&[(Action, Fact)]),
+        ) -> usize {
+            assert!(path.len() < 64, "a life must end: {path:?}");
+            let mut life = Life::new(receives, 3);
+            let alive = path.iter().all(|(action, fact)| {
+                assert_eq!(life.action(), action);
+                life.advance(fact.clone())
+            });
+            if !alive {
+                end(path);
+                return 1;
+            }
+            let action = life.action().clone();
+            let mut lives = 0;
+            for fact in facts(&action) {
+                path.push((action.clone(), fact));
+                lives += follow(path, receives, end);
+                path.pop();
+            }
+            lives
+        }
+        follow(&mut Vec::new(), receives, end)
+    }
+
+    #[test]
+    fn the_plain_life() {
+        let mut life = Life::new(1, 3);
+        let mut seen = vec![life.action().clone()];
+        while life.advance(match life.action() {
+            Action::Parse => Fact::Parsed { jobs: 1 },
+            _ => Fact::Done,
+        }) {
+            seen.push(life.action().clone());
+        }
+        let expected = [
+            Action::Parse,
+            Action::Claim { job: 0 },
+            Action::Fetch,
+            Action::Probe,
+            Action::Transcode,
+            Action::Publish,
+            Action::Commit,
+            Action::CleanUp,
+            Action::Delete,
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_message_is_deleted_only_when_every_job_is_committed_or_was_found_so() {
+        let mut deleted = 0;
+        let lives = every_life(1, &mut |path| {
+            if !path.iter().any(|(action, _)| *action == Action::Delete) {
+                return;
+            }
+            deleted += 1;
+            let jobs = path.iter().find_map(|(_, fact)| match fact {
+                Fact::Parsed { jobs } => Some(*jobs),
+                _ => None,
+            });
+            let finished = path.iter().filter(|(action, fact)| {
+                matches!(
+                    (action, fact),
+                    (Action::Claim { .. }, Fact::FoundDone) | (Action::Commit, Fact::Done | Fact::CommitLost)
+                )
+            });
+            assert_eq!(jobs, Some(finished.count()), "{path:?}");
+        });
+        assert!(deleted > 100 && lives > deleted, "{deleted} of {lives}");
+    }
+
+    #[test]
+    fn every_life_settles_its_message_exactly_once() {
+        every_life(1, &mut |path| {
+            let settled: Vec<_> = path.iter().filter(|(action, _)| action.settles()).collect();
+            match settled.as_slice() {
+                [_] => {}
+                // A dead letter that could not be written is tried again later: nothing is lost.
+                [(Action::DeadLetter(_), Fact::Failed(_)), (Action::TryAgain(_), _)] => {}
+                other => panic!("settled {other:?} in {path:?}"),
+            }
+        });
+    }
+
+    #[test]
+    fn a_permanent_failure_ends_in_the_dead_letter_queue_with_its_reason_and_the_other_jobs_are_done() {
+        let mut life = Life::new(1, 3);
+        let mut claimed = Vec::new();
+        let mut fact = Fact::Parsed { jobs: 2 };
+        while life.advance(fact) {
+            fact = match life.action() {
+                Action::Claim { job } => {
+                    claimed.push(*job);
+                    Fact::Done
+                }
+                Action::Probe if claimed == [0] => permanent(),
+                Action::DeadLetter(failure) => {
+                    assert_eq!(failure.reason, "no_video");
+                    Fact::Done
+                }
+                Action::Delete => panic!("a failed job's message must not be deleted"),
+                _ => Fact::Done,
+            };
+        }
+        assert_eq!(claimed, [0, 1]);
+        assert!(matches!(life.action(), Action::DeadLetter(_)));
+    }
+
+    #[test]
+    fn the_last_attempt_gives_up_with_the_reason_of_its_failure() {
+        let mut life = Life::new(3, 3);
+        life.advance(Fact::Parsed { jobs: 1 });
+        life.advance(transient());
+        let Action::DeadLetter(failure) = life.action() else { panic!("{:?}", life.action()) };
+        assert_eq!(failure.reason, "store_unavailable");
+        assert_eq!(failure.detail, "given up after 3 attempts: 503");
+    }
+
+    #[test]
+    fn a_lost_hold_touches_the_message_no_more() {
+        every_life(1, &mut |path| {
+            if let Some(lost) = path.iter().position(|(_, fact)| *fact == Fact::HoldLost) {
+                let after: Vec<_> = path[lost + 1..].iter().map(|(action, _)| action).collect();
+                assert!(after.is_empty() || after == [&Action::LetGo], "{path:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_shutdown_hands_back_all_that_is_not_committed() {
+        every_life(1, &mut |path| {
+            if let Some(stop) = path.iter().position(|(_, fact)| *fact == Fact::Stopped) {
+                let (stopped_in, _) = &path[stop];
+                let next = path.get(stop + 1).map(|(action, _)| action);
+                if matches!(
+                    stopped_in,
+                    Action::Parse | Action::Claim { .. } | Action::Transcode | Action::Commit
+                ) {
+                    assert_eq!(next, Some(&Action::HandBack), "{path:?}");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,226 @@
+//! From the command line to a running worker.
+
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use reelpool_media::{Engine, Limits, MediaError, Sandbox, Tools};
+use reelpool_protocol::WorkerEvent;
+use reelpool_spool::{Scratch, SpoolError, scratch};
+use tokio::time::Instant;
+
+use crate::args::{QueueUrl, RunArgs};
+use crate::attempt::Desk;
+use crate::aws;
+use crate::hold::Heartbeat;
+use crate::http::{self, Served};
+use crate::location::Location;
+use crate::metrics::Metrics;
+use crate::queue::{Queue, QueueError, SpoolQueue, SqsQueue};
+use crate::run::run;
+use crate::shutdown::Shutdown;
+use crate::state::State;
+use crate::store::{FolderMasters, FolderOutputs, Masters, Outputs, S3Masters, S3Outputs, StoreError};
+use crate::telemetry;
+
+/// Why a worker did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Masters or outputs.
+    #[error("{what}: {source}: name a place that exists and that this worker may use")]
+    Store {
+        /// Which of them, as the flag is called.
+        what: &'static str,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+    /// The scratch folder.
+    #[error("--scratch: {0}")]
+    Scratch(#[from] SpoolError),
+    /// ffmpeg or ffprobe.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// Renditions would become masters.
+    #[error(
+        "--output {output} lies within --masters {masters}, so every rendition would become a master: name another output"
+    )]
+    OutputWithinMasters {
+        /// Where outputs were to go.
+        output: Location,
+        /// Where masters come from.
+        masters: Location,
+    },
+    /// The status server's address.
+    #[error("--listen {address}: {source}: name another address, or port 0 for any")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused something every worker needs.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was refused.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Runs a worker; prints the one error that ended it, if any.
+#[must_use]
+pub fn main(args: RunArgs) -> ExitCode {
+    let started = Instant::now();
+    telemetry::start(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // The job runs on this thread: ffmpeg dies with the thread that started it.
+    let ended = runtime
+        .map_err(system("start the runtime"))
+        .and_then(|runtime| runtime.block_on(Box::pin(work(args, started))));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", aws::chain(&error as &(dyn StdError + 'static)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
+    if args.exit_with_parent {
+        exit_with_parent()?;
+    }
+    if args.masters.contains(&args.output) {
+        return Err(StartError::OutputWithinMasters { output: args.output, masters: args.masters });
+    }
+    let worker = args.worker_id.clone().unwrap_or_else(host_name);
+    let state = Arc::new(State::new(worker.clone(), started));
+    let shutdown = Shutdown::listen(Duration::from_secs(args.grace), Arc::clone(&state))
+        .map_err(system("listen for signals"))?;
+    let engine = engine(&args)?;
+
+    let config = config_if_needed(&args).await;
+    let queue = open_queue(&args, config.as_ref()).await?;
+    let masters = open_masters(&args.masters, config.as_ref())?;
+    let outputs = open_outputs(&args.output, config.as_ref()).await?;
+    let visibility = Duration::from_secs(args.visibility_timeout);
+    let heartbeat =
+        Heartbeat::start(Arc::clone(&queue), visibility).map_err(system("start the heartbeat"))?;
+
+    let root = args.scratch.clone().unwrap_or_else(|| std::env::temp_dir().join("reelpool-scratch"));
+    // What killed workers left behind would fill the disk.
+    scratch::sweep(&root)?;
+    let scratch = Scratch::claim(&root, &worker)?;
+
+    let metrics =
+        Arc::new(Metrics::new().map_err(|error| StartError::System {
+            what: "set up metrics",
+            source: io::Error::other(error),
+        })?);
+    let served = Served {
+        state: Arc::clone(&state),
+        metrics: Arc::clone(&metrics),
+        drain_token: args.drain_token.clone().filter(|token| !token.is_empty()),
+    };
+    let address = http::serve(args.listen, served)
+        .await
+        .map_err(|source| StartError::Listen { address: args.listen, source })?;
+    tracing::info!(worker, %address, "started");
+    args.events.tell(&WorkerEvent::Listening { address });
+
+    let desk = Desk {
+        state,
+        metrics,
+        events: args.events,
+        queue: Arc::clone(&queue),
+        heartbeat,
+        masters,
+        allowed: args.masters,
+        outputs,
+        scratch,
+        engine,
+        ladder: args.ladder,
+        preset: args.preset,
+    };
+    run(desk, queue, visibility, &shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn engine(args: &RunArgs) -> Result<Engine, StartError> {
+    let tools = Tools::find(args.ffmpeg.as_deref(), args.ffprobe.as_deref())?;
+    let exe = std::env::current_exe().map_err(system("find the own program"))?;
+    let mut limits = Limits { deadline: args.deadline.map(Duration::from_secs), ..Limits::default() };
+    limits.threads = args.threads.unwrap_or(limits.threads);
+    limits.max_pixels = args.max_pixels.unwrap_or(limits.max_pixels);
+    Ok(Engine { tools, sandbox: Sandbox::Via(exe), limits })
+}
+
+/// The SDK's configuration, unless everything is on this machine.
+async fn config_if_needed(args: &RunArgs) -> Option<SdkConfig> {
+    let local = matches!(
+        (&args.queue_url, &args.masters, &args.output),
+        (QueueUrl::Spool(_), Location::Folder(_), Location::Folder(_))
+    );
+    if local { None } else { Some(aws::config(args.endpoint_url.as_deref()).await) }
+}
+
+fn need(config: Option<&SdkConfig>) -> Result<&SdkConfig, StartError> {
+    config.ok_or_else(|| system("configure the SDK")(io::Error::other("nothing asked for it")))
+}
+
+async fn open_queue(args: &RunArgs, config: Option<&SdkConfig>) -> Result<Arc<dyn Queue>, StartError> {
+    Ok(match &args.queue_url {
+        QueueUrl::Spool(folder) => Arc::new(SpoolQueue::open(folder, args.max_attempts)?),
+        QueueUrl::Sqs(url) => {
+            let dead = args.dead_letter_queue_url.as_deref();
+            Arc::new(SqsQueue::open(need(config)?, url, dead, args.max_attempts).await?)
+        }
+    })
+}
+
+fn open_masters(at: &Location, config: Option<&SdkConfig>) -> Result<Arc<dyn Masters>, StartError> {
+    let failed = |source| StartError::Store { what: "--masters", source };
+    Ok(match at {
+        Location::Folder(folder) => Arc::new(FolderMasters::open(folder).map_err(failed)?),
+        Location::Bucket { .. } => Arc::new(S3Masters::new(need(config)?)),
+    })
+}
+
+async fn open_outputs(at: &Location, config: Option<&SdkConfig>) -> Result<Arc<dyn Outputs>, StartError> {
+    let failed = |source| StartError::Store { what: "--output", source };
+    Ok(match at {
+        Location::Folder(folder) => Arc::new(FolderOutputs::open(folder).map_err(failed)?),
+        Location::Bucket { bucket, prefix } => {
+            Arc::new(S3Outputs::open(need(config)?, bucket, prefix).await.map_err(failed)?)
+        }
+    })
+}
+
+/// Asks the system for a SIGTERM when the parent dies, and checks that it has not died already.
+fn exit_with_parent() -> Result<(), StartError> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    let refused = |error: rustix::io::Errno| system("watch the parent process")(error.into());
+    let parent = getppid();
+    set_parent_process_death_signal(Some(Signal::TERM)).map_err(refused)?;
+    if getppid() == parent {
+        return Ok(());
+    }
+    Err(system("go on")(io::Error::other("the parent process has died")))
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { format!("worker-{}", std::process::id()) } else { name }
+}

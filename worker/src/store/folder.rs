@@ -1,0 +1,135 @@
+//! Folders on this machine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reelpool_protocol::Source;
+use reelpool_spool::{Put, SpoolError, Store};
+use tokio::task::spawn_blocking;
+
+use super::{MAX_READ, Masters, Outputs, PutIfAbsent, StoreError, check_room};
+
+/// Masters in a folder.
+#[derive(Debug, Clone)]
+pub struct FolderMasters {
+    folder: Arc<reelpool_spool::Masters>,
+}
+
+/// Outputs in a folder.
+#[derive(Debug, Clone)]
+pub struct FolderOutputs {
+    store: Arc<Store>,
+}
+
+impl FolderMasters {
+    /// Opens the folder, which must exist.
+    ///
+    /// # Errors
+    /// When it does not, or cannot be read.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let folder = reelpool_spool::Masters::open(root).map_err(|error| failed(&error))?;
+        Ok(Self { folder: Arc::new(folder) })
+    }
+}
+
+impl FolderOutputs {
+    /// Opens the folder, making it if need be.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let store = Store::open(root).map_err(|error| failed(&error))?;
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    /// Runs `work` where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        blocking(move || work(&store)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| failed(&error)),
+        Err(error) => Err(StoreError::Unavailable { what: "a folder".to_owned(), detail: error.to_string() }),
+    }
+}
+
+#[async_trait]
+impl Masters for FolderMasters {
+    async fn fetch(&self, source: &Source, into: &Path) -> Result<u64, StoreError> {
+        let (folder, source, into) = (Arc::clone(&self.folder), source.clone(), into.to_path_buf());
+        let (of_stat, key) = (Arc::clone(&self.folder), source.key.clone());
+        let bytes = blocking(move || of_stat.stat(&key)).await?.bytes;
+        check_room(into.parent().unwrap_or(&into), bytes)?;
+        blocking(move || folder.fetch(&source.key, source.etag.as_deref(), &into))
+            .await
+            .map(|stat| stat.bytes)
+    }
+
+    async fn check(&self, source: &Source) -> Result<(), StoreError> {
+        let Some(etag) = source.etag.clone() else {
+            return Ok(());
+        };
+        let (folder, key) = (Arc::clone(&self.folder), source.key.clone());
+        blocking(move || folder.check(&key, &etag)).await
+    }
+}
+
+#[async_trait]
+impl Outputs for FolderOutputs {
+    async fn publish(&self, file: &Path, key: &str) -> Result<(), StoreError> {
+        let (file, key) = (file.to_path_buf(), key.to_owned());
+        self.blocking(move |store| store.move_file(&file, &key)).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
+        let (key, bytes) = (key.to_owned(), bytes.to_vec());
+        let put = self.blocking(move |store| store.put_if_absent(&key, &bytes)).await?;
+        Ok(match put {
+            Put::Created => PutIfAbsent::Created,
+            Put::AlreadyThere => PutIfAbsent::AlreadyThere,
+        })
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.to_owned();
+        self.blocking(move |store| store.get(&key, MAX_READ)).await
+    }
+
+    async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError> {
+        let (prefix, keep) = (prefix.to_owned(), keep.map(str::to_owned));
+        self.blocking(move |store| {
+            for key in store.list(&prefix)? {
+                if !keep.as_deref().is_some_and(|keep| key.starts_with(keep)) {
+                    store.delete(&key)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn failed(error: &SpoolError) -> StoreError {
+    let detail = error.to_string();
+    match error {
+        SpoolError::NotFound { path } => StoreError::NotFound { what: path.display().to_string() },
+        SpoolError::Changed { path, .. } => StoreError::Changed { what: path.display().to_string() },
+        SpoolError::NoSpace { path } => StoreError::NoSpace { place: path.display().to_string(), detail },
+        SpoolError::NotWritable { path, .. } => {
+            StoreError::Denied { what: path.display().to_string(), detail }
+        }
+        SpoolError::Key { key, .. } | SpoolError::KeyClash { key, .. } => {
+            StoreError::BadKey { what: key.clone(), detail }
+        }
+        _ => StoreError::Unavailable { what: "a folder".to_owned(), detail },
+    }
+}
