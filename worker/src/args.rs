@@ -4,14 +4,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use reelpool_media::Preset;
-use reelpool_protocol::Ladder;
+use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 use crate::events::Events;
-use crate::location::Location;
 use crate::telemetry::LogFormat;
 
 /// Takes transcoding jobs from a queue, one at a time.
@@ -102,36 +100,12 @@ pub struct RunArgs {
     /// Shut down when the parent process dies.
     #[arg(long)]
     pub exit_with_parent: bool,
+    /// Check that everything this worker needs is there and may be used, and exit.
+    #[arg(long)]
+    pub check: bool,
     /// How log lines look.
     #[arg(long, value_enum, env = "REELPOOL_LOG_FORMAT", default_value_t)]
     pub log_format: LogFormat,
-}
-
-/// Which kind of queue, and which one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueueUrl {
-    /// The embedded queue in this folder.
-    Spool(PathBuf),
-    /// An SQS queue.
-    Sqs(String),
-}
-
-impl FromStr for QueueUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(folder) = text.strip_prefix("spool://") {
-            return match PathBuf::from(folder) {
-                folder if folder.is_absolute() => Ok(Self::Spool(folder)),
-                _ => Err("the folder after spool:// must be absolute, as in spool:///data/queue".to_owned()),
-            };
-        }
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        match rest.and_then(|rest| rest.split_once('/')) {
-            Some((host, path)) if !host.is_empty() && !path.is_empty() => Ok(Self::Sqs(text.to_owned())),
-            _ => Err("expected an SQS queue's URL (https://…/ACCOUNT/NAME) or spool:///FOLDER".to_owned()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -142,15 +116,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn queue_urls() {
-        assert_eq!("spool:///a/b".parse(), Ok(QueueUrl::Spool("/a/b".into())));
-        let sqs = "https://sqs.eu-west-1.amazonaws.com/123456789012/masters";
-        assert_eq!(sqs.parse(), Ok(QueueUrl::Sqs(sqs.to_owned())));
-        for bad in ["", "masters", "spool://a", "https://", "https://host", "ftp://host/a"] {
-            assert!(bad.parse::<QueueUrl>().is_err(), "{bad}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reelpool_media::{Engine, Preset};
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::status::Stage;
-use reelpool_protocol::{Ladder, WorkerEvent};
+use reelpool_protocol::{Ladder, Location, WorkerEvent};
 use reelpool_spool::Scratch;
 use tokio::time::{Instant, sleep};
 
@@ -17,7 +17,6 @@ use crate::backoff;
 use crate::events::Events;
 use crate::hold::{Heartbeat, Hold};
 use crate::job::{Action, Fact, Failure, Life};
-use crate::location::Location;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError, Received};
 use crate::shutdown::Shutdown;
@@ -192,7 +191,7 @@ impl Desk {
                 tracing::warn!(master, reason, detail, delay_ms, "failed; it will be tried again");
             }
             Outcome::Failed { reason, detail } => {
-                tracing::error!(master, reason, detail, "given up for good")
+                tracing::error!(master, reason, detail, "given up for good");
             }
             Outcome::HandedBack => tracing::info!(master, "handed back"),
             Outcome::HoldLost => tracing::warn!(master, "the hold was lost: someone else may have it"),

@@ -14,7 +14,6 @@ pub mod hex;
 pub mod hold;
 pub mod http;
 pub mod job;
-pub mod location;
 pub mod metrics;
 pub mod presence;
 pub mod queue;

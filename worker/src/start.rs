@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use reelpool_media::{Engine, Limits, MediaError, Sandbox, Tools};
-use reelpool_protocol::WorkerEvent;
+use reelpool_protocol::{Location, QueueUrl, WorkerEvent};
 use reelpool_spool::{Scratch, SpoolError, scratch};
 use tokio::time::Instant;
 
-use crate::args::{QueueUrl, RunArgs};
+use crate::args::RunArgs;
 use crate::attempt::Desk;
 use crate::aws;
 use crate::hold::Heartbeat;
 use crate::http::{self, Served};
-use crate::location::Location;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError, SpoolQueue, SqsQueue};
 use crate::run::run;
@@ -114,6 +113,9 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
     let queue = open_queue(&args, config.as_ref()).await?;
     let masters = open_masters(&args.masters, config.as_ref())?;
     let outputs = open_outputs(&args.output, config.as_ref()).await?;
+    if args.check {
+        return Ok(());
+    }
     let visibility = Duration::from_secs(args.visibility_timeout);
     let heartbeat =
         Heartbeat::start(Arc::clone(&queue), visibility).map_err(system("start the heartbeat"))?;

@@ -95,10 +95,12 @@ fn filter_graph(plan: &Plan) -> String {
         if i > 0 {
             let _ = write!(graph, ";[p{i}]");
         }
-        let _ = match i == last {
-            true => write!(graph, "{filters}[v{i}]"),
-            false => write!(graph, "{filters},split=2[v{i}][p{}]", i + 1),
-        };
+        let _ = write!(graph, "{filters}");
+        if i < last {
+            let _ = write!(graph, ",split=2[v{i}][p{}]", i + 1);
+        } else {
+            let _ = write!(graph, "[v{i}]");
+        }
     }
     graph
 }

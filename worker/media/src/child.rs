@@ -11,11 +11,14 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::MediaError;
-use crate::log::{Lines, Log};
+use crate::log::{Finding, Lines, Log};
 use crate::sandbox::{self, Sandbox, Spec};
 
 /// How long a child may take to end after it was asked to.
 const TIME_TO_END: Duration = Duration::from_secs(5);
+
+/// How much is read from a pipe at a time.
+pub(crate) const PIPE_BYTES: usize = 8192;
 
 /// What is to be run.
 pub(crate) struct Run<'a> {
@@ -115,7 +118,7 @@ impl Run<'_> {
         let mut log = Log::default();
         let read = async {
             let mut lines = Lines::default();
-            let (mut out, mut err) = ([0; 8192], [0; 8192]);
+            let (mut out, mut err) = (vec![0; PIPE_BYTES], vec![0; PIPE_BYTES]);
             let (mut out_open, mut err_open) = (true, true);
             while out_open || err_open {
                 tokio::select! {
@@ -195,7 +198,7 @@ impl Log {
         }
         let tail = self.tail();
         // A full disk first: ffmpeg may go on, or fail in another way, after it.
-        if self.no_space {
+        if self.has(Finding::NoSpace) {
             return Err(MediaError::DiskFull { tail });
         }
         if let Some(signal) = status.signal() {
@@ -204,11 +207,14 @@ impl Log {
         if status.success() {
             return Ok(self);
         }
-        if self.file_too_large {
+        if self.has(Finding::FileTooLarge) {
             return Err(MediaError::ResourceLimit { detail: "size of one output file".into(), tail });
         }
-        if self.no_memory {
+        if self.has(Finding::NoMemory) {
             return Err(MediaError::ResourceLimit { detail: "memory".into(), tail });
+        }
+        if let Some((width, height, max)) = self.frame_size {
+            return Err(MediaError::TooManyPixels { width, height, max });
         }
         let reason =
             self.first_error.unwrap_or_else(|| tail.lines().last().unwrap_or("it said nothing").to_owned());

@@ -1,5 +1,7 @@
 //! What the children say on standard error: kept short, and searched for the few lines that mean something.
 
+use std::collections::BTreeSet;
+
 /// How much of a log is kept, in bytes.
 const TAIL_BYTES: usize = 4096;
 /// Longer lines are cut; hostile files make ffmpeg print their own content.
@@ -36,6 +38,38 @@ impl Lines {
     }
 }
 
+/// Something that a line of the log means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Finding {
+    /// The demuxer came to the end of the file before the header's end.
+    CutShort,
+    /// The disk is full.
+    NoSpace,
+    /// A file grew over its limit.
+    FileTooLarge,
+    /// An allocation failed.
+    NoMemory,
+    /// A decoder was given data that it could not make sense of.
+    BadData,
+    /// There is no decoder for a stream.
+    NoDecoder,
+}
+
+/// What ffmpeg 5 to 9 say, and what it means.
+const PHRASES: [(&str, Finding); 11] = [
+    (": partial file", Finding::CutShort),
+    ("ended prematurely", Finding::CutShort),
+    ("No space left on device", Finding::NoSpace),
+    ("Disk quota exceeded", Finding::NoSpace),
+    ("File too large", Finding::FileTooLarge),
+    ("Cannot allocate memory", Finding::NoMemory),
+    ("malloc of size", Finding::NoMemory),
+    ("Invalid data found", Finding::BadData),
+    ("Error while decoding", Finding::BadData),
+    ("Decoder (codec", Finding::NoDecoder),
+    ("no decoder found", Finding::NoDecoder),
+];
+
 /// A child's log: its end, and the findings.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -45,22 +79,9 @@ pub(crate) struct Log {
     last_was_error: bool,
     /// The first line of level error or worse: usually the cause of the ones that follow.
     pub first_error: Option<String>,
-    /// The demuxer came to the end of the file before the header's end.
-    pub cut_short: bool,
-    /// "No space left on device".
-    pub no_space: bool,
-    /// A file grew over its limit.
-    pub file_too_large: bool,
-    /// An allocation failed.
-    pub no_memory: bool,
     /// A frame was refused for its size: width, height, and the limit in pixels.
     pub frame_size: Option<(u64, u64, u64)>,
-    /// The container found is not the one that the first bytes promised.
-    pub other_format: bool,
-    /// A decoder was given data that it could not make sense of.
-    pub bad_data: bool,
-    /// No decoder for a stream.
-    pub no_decoder: bool,
+    findings: BTreeSet<Finding>,
     /// What the sandbox said when it could not be set up.
     pub sandbox_failed: Option<String>,
     /// What the sandbox said of a layer that this kernel lacks.
@@ -114,22 +135,25 @@ impl Log {
             self.errors = self.errors.saturating_add(1);
             self.first_error.get_or_insert_with(|| line.to_owned());
         }
-        self.cut_short |= line.contains(": partial file") || line.contains("ended prematurely");
-        self.no_space |= line.contains("No space left on device") || line.contains("Disk quota exceeded");
-        self.file_too_large |= line.contains("File too large");
-        self.no_memory |= line.contains("Cannot allocate memory") || line.contains("malloc of size");
-        self.other_format |= line.contains("Format not on whitelist");
-        self.no_decoder |= line.contains("Decoder (codec") || line.contains("no decoder found");
-        self.bad_data |= line.contains("Invalid data found") || line.contains("Error while decoding");
+        self.findings
+            .extend(PHRASES.iter().filter(|(phrase, _)| line.contains(phrase)).map(|(_, found)| found));
         if let Some((_, rest)) = line.split_once("Picture size ") {
-            self.frame_size = self.frame_size.or_else(|| {
-                let (size, rest) = rest.split_once(" exceeds specified max pixel count ")?;
-                let (width, height) = size.split_once('x')?;
-                let max = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-                Some((width.parse().ok()?, height.parse().ok()?, max.parse().ok()?))
-            });
+            self.frame_size = self.frame_size.or_else(|| read_refusal(rest));
         }
     }
+
+    /// Whether a line meant this.
+    pub fn has(&self, finding: Finding) -> bool {
+        self.findings.contains(&finding)
+    }
+}
+
+/// Reads `16000x16000 exceeds specified max pixel count 40000000, see …`.
+fn read_refusal(text: &str) -> Option<(u64, u64, u64)> {
+    let (size, rest) = text.split_once(" exceeds specified max pixel count ")?;
+    let (width, height) = size.split_once('x')?;
+    let max = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((width.parse().ok()?, height.parse().ok()?, max.parse().ok()?))
 }
 
 /// Reads `    Last message repeated 7 times`.
@@ -147,7 +171,7 @@ mod tests {
         let mut seen = Vec::new();
         lines.push(b"one\ntw", |line| seen.push(line.to_owned()));
         lines.push(b"o\r", |line| seen.push(line.to_owned()));
-        lines.push(&[b'x'; 100_000], |line| seen.push(line.to_owned()));
+        lines.push(&b"x".repeat(100_000), |line| seen.push(line.to_owned()));
         lines.finish(|line| seen.push(line.to_owned()));
         assert_eq!(seen[..2], ["one", "two"]);
         assert_eq!(seen[2].len(), LINE_BYTES);
@@ -182,6 +206,7 @@ mod tests {
         log.line("[mov @ 0x1] [error] stream 0, offset 0xc0112: partial file");
         log.line("[tee @ 0x1] [error] Slave muxer #0 failed: No space left on device, aborting.");
         assert_eq!(log.frame_size, Some((16000, 16000, 40_000_000)));
-        assert!(log.cut_short && log.no_space && !log.no_memory && !log.file_too_large && !log.other_format);
+        assert_eq!(log.findings, BTreeSet::from([Finding::CutShort, Finding::NoSpace]));
+        assert!(log.has(Finding::NoSpace) && !log.has(Finding::NoMemory));
     }
 }

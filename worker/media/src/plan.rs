@@ -165,9 +165,9 @@ impl Plan {
         let decoded = frame(u64::from(source.video.width) * u64::from(source.video.height)).saturating_mul(2);
         let encoded: u64 = self.renditions.iter().map(|rendition| frame(rendition.pixels())).sum();
         let threads = u64::from(self.threads);
-        let decoder = decoded.saturating_mul(threads + 32);
-        let encoders = encoded.saturating_mul(threads + 100);
-        let buffers = decoder.saturating_add(encoders).saturating_add(threads * PER_THREAD);
+        let frames =
+            decoded.saturating_mul(threads + 32).saturating_add(encoded.saturating_mul(threads + 100));
+        let buffers = frames.saturating_add(threads * PER_THREAD);
         buffers.saturating_add(BASE).saturating_mul(2)
     }
 }

@@ -57,11 +57,12 @@ fn sizes(source: &Source, ladder: &str) -> Vec<(String, u32, u32)> {
     plan.renditions.into_iter().map(|r| (r.name, r.width, r.height)).collect()
 }
 
+/// Stored size, pixel shape, on its side, ladder, sizes of the renditions.
+type Row = ((u32, u32), (u32, u32), bool, &'static str, &'static [(u32, u32)]);
+
 #[test]
 fn sizes_of_the_renditions() {
     let all = "1080p,720p,480p,360p";
-    // stored size, pixel shape, on its side, ladder, renditions
-    type Row = ((u32, u32), (u32, u32), bool, &'static str, &'static [(u32, u32)]);
     let table: [Row; 13] = [
         ((1920, 1080), (1, 1), false, all, &[(1920, 1080), (1280, 720), (854, 480), (640, 360)]),
         ((1920, 1080), (1, 1), true, all, &[(1080, 1920), (720, 1280), (480, 854), (360, 640)]),
@@ -122,9 +123,12 @@ fn one_constant_rate() {
 #[test]
 fn what_the_picture_needs() {
     let mut source = master(1920, 1080);
-    let plain = plan(&source, &Ladder::default(), &options());
+    let simple = plan(&source, &Ladder::default(), &options());
     assert!(
-        !plain.deinterlace && plain.tone_map.is_none() && plain.audio.is_none() && !plain.drop_frames_first
+        !simple.deinterlace
+            && simple.tone_map.is_none()
+            && simple.audio.is_none()
+            && !simple.drop_frames_first
     );
     source.video.interlaced = true;
     source.video.transfer = Transfer::Pq;

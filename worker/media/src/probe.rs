@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::child::Run;
 use crate::engine::Engine;
 use crate::error::MediaError;
-use crate::log::{Lines, Log};
+use crate::log::{Finding, Lines, Log};
 use crate::scan::{self, Packet, Picture, PictureCounter};
 use crate::sniff::{Container, sniff};
 use crate::source::Source;
@@ -84,7 +84,7 @@ async fn read_header(engine: &Engine, input: &Path, container: Container) -> Res
             MediaError::TooManyPixels { width, height, max }
         }
         (MediaError::CorruptInput { detail, .. }, _) => {
-            if log.cut_short {
+            if log.has(Finding::CutShort) {
                 MediaError::TruncatedInput { detail, tail: log.tail() }
             } else {
                 MediaError::CorruptInput { detail, tail: log.tail() }
@@ -155,7 +155,7 @@ fn judge_length(
     let there = picture.duration_us().max(u64::try_from(picture.end_us).unwrap_or(0));
     let missing = promised.saturating_sub(there);
     let missing_frames = video.header_frames.unwrap_or(0).saturating_sub(picture.packets);
-    let cut = log.cut_short || missing_frames > 0;
+    let cut = log.has(Finding::CutShort) || missing_frames > 0;
     let detail = || {
         let frames = video.header_frames.map_or(String::new(), |frames| format!(" ({frames} frames)"));
         format!(

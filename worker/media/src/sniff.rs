@@ -14,7 +14,7 @@ use crate::error::MediaError;
 pub enum Container {
     /// MP4, MOV, 3GP (ISO base media).
     IsoMedia,
-    /// Matroska and WebM.
+    /// Matroska and `WebM`.
     Matroska,
     /// MPEG transport stream, with packets of 188 or 192 bytes.
     MpegTs,
@@ -194,16 +194,16 @@ mod tests {
 
     use super::*;
 
-    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         let size = u32::try_from(body.len() + 8).unwrap();
-        [&size.to_be_bytes(), kind.as_slice(), body].concat()
+        [&size.to_be_bytes(), &kind, body].concat()
     }
 
-    fn movie(entry: &[u8; 4]) -> Vec<u8> {
-        let stsd = boxed(b"stsd", &[[0; 8].as_slice(), &boxed(entry, &[0; 78])].concat());
+    fn movie(entry: [u8; 4]) -> Vec<u8> {
+        let stsd = boxed(*b"stsd", &[[0; 8].as_slice(), &boxed(entry, &[0; 78])].concat());
         let inner = [*b"stbl", *b"minf", *b"mdia", *b"trak", *b"moov"];
-        let moov = inner.iter().fold(stsd, |body, kind| boxed(kind, &body));
-        [boxed(b"ftyp", b"isom\0\0\0\0"), boxed(b"mdat", &[7; 100]), moov].concat()
+        let moov = inner.iter().fold(stsd, |body, kind| boxed(*kind, &body));
+        [boxed(*b"ftyp", b"isom\0\0\0\0"), boxed(*b"mdat", &[7; 100]), moov].concat()
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn encryption_is_seen_in_the_sample_description() {
-        for (entry, encrypted) in [(b"avc1", false), (b"encv", true), (b"enca", true)] {
+        for (entry, encrypted) in [(*b"avc1", false), (*b"encv", true), (*b"enca", true)] {
             let file = movie(entry);
             let bytes = file.len() as u64;
             assert_eq!(has_encrypted_track(&mut Cursor::new(file), bytes).unwrap(), encrypted);
@@ -265,7 +265,7 @@ mod tests {
 
         #[test]
         fn any_boxes_are_walked(cut in 0_usize..400, at in 0_usize..400, byte in any::<u8>()) {
-            let mut file = movie(b"encv");
+            let mut file = movie(*b"encv");
             let at = at % file.len();
             file[at] = byte;
             file.truncate(cut.max(1));

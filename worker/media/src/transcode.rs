@@ -9,10 +9,10 @@ use reelpool_protocol::manifest::MasterInfo;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::arguments::arguments;
-use crate::child::{Run, Running, some};
+use crate::child::{PIPE_BYTES, Run, Running, some};
 use crate::engine::Engine;
 use crate::error::MediaError;
-use crate::log::{Lines, Log};
+use crate::log::{Finding, Lines, Log};
 use crate::plan::{Plan, Planned};
 use crate::progress::{Progress, ProgressParser};
 use crate::source::Source;
@@ -122,7 +122,7 @@ async fn run(
         }
     }
     let status = child.wait().await?;
-    let (no_decoder, bad_data) = (log.no_decoder, log.bad_data);
+    let (no_decoder, bad_data) = (log.has(Finding::NoDecoder), log.has(Finding::BadData));
     log.after("ffmpeg", status).map_err(|error| match error {
         MediaError::FfmpegFailed { tail, .. } if no_decoder => {
             MediaError::UnsupportedCodec { codec: job.source.video.codec.clone(), tail }
@@ -156,7 +156,7 @@ async fn watch(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut parser = ProgressParser::new(job.source.picture.duration_us());
     let (mut out_lines, mut err_lines) = (Lines::default(), Lines::default());
-    let (mut out, mut err) = ([0; 8192], [0; 8192]);
+    let (mut out, mut err) = (vec![0; PIPE_BYTES], vec![0; PIPE_BYTES]);
     let (mut out_open, mut err_open) = (true, true);
     let (mut seen, mut moved_at) = (State::default(), Instant::now());
     let mut now = State::default();

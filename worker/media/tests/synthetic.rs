@@ -141,9 +141,7 @@ async fn a_damaged_master_is_said_to_be_so() {
     std::fs::write(&input, bytes).unwrap();
     let out = tempfile::tempdir().unwrap();
     match whole(&engine(), &input, "144p", out.path()).await {
-        Ok(done) => {
-            assert!(done.warnings.iter().any(|warning| warning.contains("damaged")), "{:?}", done.warnings)
-        }
+        Ok(done) => assert!(done.warnings.iter().any(|w| w.contains("damaged")), "{:?}", done.warnings),
         Err(error) => assert!(["corrupt_input", "truncated_input"].contains(&error.category()), "{error}"),
     }
 }
@@ -182,11 +180,9 @@ async fn refusals_before_ffmpeg() {
 
 /// A clip that takes far longer than the tests' patience.
 fn endless(folder: &Path) -> std::path::PathBuf {
-    make(
-        folder,
-        "long.mkv",
-        "-f lavfi -i color=s=1920x1080:r=60:d=600 -c:v libx264 -preset ultrafast -g 9999",
-    )
+    let second = "-f lavfi -i testsrc2=s=1920x1080:r=30:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let second = make(folder, "second.mkv", second);
+    make(folder, "long.mkv", &format!("-stream_loop 600 -i {} -c copy", second.display()))
 }
 
 #[tokio::test]

@@ -72,28 +72,13 @@ impl TryFrom<UncheckedSource> for Source {
     type Error = SourceError;
 
     fn try_from(unchecked: UncheckedSource) -> Result<Self, SourceError> {
-        let UncheckedSource {
-            bucket,
-            key,
-            version,
-            etag,
-            size,
-        } = unchecked;
+        let UncheckedSource { bucket, key, version, etag, size } = unchecked;
         let blame = |field| move |problem| SourceError { field, problem };
         check_bucket(&bucket).map_err(blame("bucket"))?;
         check_key(&key).map_err(blame("key"))?;
-        version
-            .as_deref()
-            .map_or(Ok(()), check_tag)
-            .map_err(blame("version"))?;
+        version.as_deref().map_or(Ok(()), check_tag).map_err(blame("version"))?;
         etag.as_deref().map_or(Ok(()), check_tag).map_err(blame("etag"))?;
-        Ok(Self {
-            bucket,
-            key,
-            version,
-            etag,
-            size,
-        })
+        Ok(Self { bucket, key, version, etag, size })
     }
 }
 
@@ -119,22 +104,13 @@ pub(crate) enum Problem {
 }
 
 fn check_length(text: &str, max: usize) -> Result<(), Problem> {
-    if (1..=max).contains(&text.len()) {
-        Ok(())
-    } else {
-        Err(Problem::Length {
-            max,
-            found: text.len(),
-        })
-    }
+    if (1..=max).contains(&text.len()) { Ok(()) } else { Err(Problem::Length { max, found: text.len() }) }
 }
 
 /// Refuses what S3 would not take as a bucket's name, by its oldest and widest rules.
 pub(crate) fn check_bucket(name: &str) -> Result<(), Problem> {
     check_length(name, MAX_BUCKET_BYTES)?;
-    let all_allowed = name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let all_allowed = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     if all_allowed && name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         Ok(())
     } else {
@@ -145,21 +121,13 @@ pub(crate) fn check_bucket(name: &str) -> Result<(), Problem> {
 /// Refuses what S3 would not take as an object's key.
 pub(crate) fn check_key(key: &str) -> Result<(), Problem> {
     check_length(key, MAX_KEY_BYTES)?;
-    if key.contains('\0') {
-        Err(Problem::Nul)
-    } else {
-        Ok(())
-    }
+    if key.contains('\0') { Err(Problem::Nul) } else { Ok(()) }
 }
 
 /// Refuses versions and entity tags that could not stand in a request: both are sent back to the store.
 pub(crate) fn check_tag(text: &str) -> Result<(), Problem> {
     check_length(text, MAX_TAG_BYTES)?;
-    if text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(())
-    } else {
-        Err(Problem::NotVisible)
-    }
+    if text.bytes().all(|b| b.is_ascii_graphic()) { Ok(()) } else { Err(Problem::NotVisible) }
 }
 
 /// The work that one master asks for.

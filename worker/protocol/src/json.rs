@@ -17,19 +17,12 @@ pub(crate) struct Node<'v> {
 impl<'v> Node<'v> {
     /// The document itself. Paths start with `prefix`, which is empty for the message's own body.
     pub(crate) fn root(prefix: &str, value: &'v Value) -> Self {
-        Self {
-            path: prefix.to_owned(),
-            value,
-        }
+        Self { path: prefix.to_owned(), value }
     }
 
     /// The path, for errors.
     pub(crate) fn path(&self) -> String {
-        if self.path.is_empty() {
-            "the body".to_owned()
-        } else {
-            self.path.clone()
-        }
+        if self.path.is_empty() { "the body".to_owned() } else { self.path.clone() }
     }
 
     /// The fields of an object.
@@ -45,32 +38,21 @@ impl<'v> Node<'v> {
     /// A field that may be absent; `null` counts as absent.
     pub(crate) fn optional(&self, name: &str) -> Result<Option<Self>, MessageError> {
         let value = self.fields()?.get(name).filter(|value| !value.is_null());
-        Ok(value.map(|value| Self {
-            path: self.path_of(name),
-            value,
-        }))
+        Ok(value.map(|value| Self { path: self.path_of(name), value }))
     }
 
     /// A field that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<Self, MessageError> {
         match self.fields()?.get(name) {
-            Some(value) => Ok(Self {
-                path: self.path_of(name),
-                value,
-            }),
-            None => Err(MessageError::Missing {
-                path: self.path_of(name),
-            }),
+            Some(value) => Ok(Self { path: self.path_of(name), value }),
+            None => Err(MessageError::Missing { path: self.path_of(name) }),
         }
     }
 
     /// The items of an array.
     pub(crate) fn items(&self) -> Result<impl ExactSizeIterator<Item = Self> + use<'_, 'v>, MessageError> {
         let items = self.value.as_array().ok_or_else(|| self.unexpected("an array"))?;
-        let item = |(i, value)| Self {
-            path: format!("{}[{i}]", self.path),
-            value,
-        };
+        let item = |(i, value)| Self { path: format!("{}[{i}]", self.path), value };
         Ok(items.iter().enumerate().map(item))
     }
 
@@ -84,9 +66,9 @@ impl<'v> Node<'v> {
         const EXPECTED: &str = "a size in bytes, a whole number";
         match self.value {
             // Told whole: that it is a number would not explain the refusal.
-            Value::Number(number) => number
-                .as_u64()
-                .ok_or_else(|| self.says_wrongly(EXPECTED, &number.to_string())),
+            Value::Number(number) => {
+                number.as_u64().ok_or_else(|| self.says_wrongly(EXPECTED, &number.to_string()))
+            }
             _ => Err(self.unexpected(EXPECTED)),
         }
     }
@@ -112,36 +94,21 @@ impl<'v> Node<'v> {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         };
-        MessageError::Unexpected {
-            path: self.path(),
-            expected: expected.to_owned(),
-            found: found.to_owned(),
-        }
+        MessageError::Unexpected { path: self.path(), expected: expected.to_owned(), found: found.to_owned() }
     }
 
     /// The error for a value of the right type that says the wrong thing: `found`.
     pub(crate) fn says_wrongly(&self, expected: &str, found: &str) -> MessageError {
         let found = format!("`{}`", excerpt(found));
-        MessageError::Unexpected {
-            path: self.path(),
-            expected: expected.to_owned(),
-            found,
-        }
+        MessageError::Unexpected { path: self.path(), expected: expected.to_owned(), found }
     }
 
     /// The error for a value of the right type that is refused for another reason.
     pub(crate) fn invalid(&self, reason: &dyn Display) -> MessageError {
-        MessageError::Invalid {
-            path: self.path(),
-            reason: reason.to_string(),
-        }
+        MessageError::Invalid { path: self.path(), reason: reason.to_string() }
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 }

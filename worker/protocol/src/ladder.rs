@@ -125,9 +125,7 @@ impl FromStr for Ladder {
 
     /// Reads rungs separated by commas or white space.
     fn from_str(text: &str) -> Result<Self, LadderError> {
-        let rungs = text
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|part| !part.is_empty());
+        let rungs = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
         Self::try_from(rungs.map(str::parse).collect::<Result<Vec<Rung>, _>>()?)
     }
 }
@@ -155,11 +153,7 @@ pub enum LadderError {
 /// The first characters of outside text, so that an error stays one line.
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 40;
-    let mut short: String = text
-        .chars()
-        .take(LIMIT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut short: String = text.chars().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LIMIT).is_some() {
         short.push('…');
     }

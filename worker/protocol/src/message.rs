@@ -135,10 +135,8 @@ pub fn job_message(request: &JobRequest) -> String {
 
 fn read_json(path: &str, text: &str) -> Result<Value, MessageError> {
     // serde_json itself refuses more than 128 levels.
-    serde_json::from_str(text).map_err(|error| MessageError::NotJson {
-        path: path.to_owned(),
-        detail: error.to_string(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| MessageError::NotJson { path: path.to_owned(), detail: error.to_string() })
 }
 
 /// Any form but the envelope.
@@ -157,23 +155,14 @@ fn bare(root: &Node<'_>) -> Result<Message, MessageError> {
         }
     } else {
         let names: Vec<_> = root.fields()?.keys().take(5).map(|name| excerpt(name)).collect();
-        let fields = if names.is_empty() {
-            "no field".to_owned()
-        } else {
-            names.join(", ")
-        };
-        Err(MessageError::UnknownForm {
-            path: root.path(),
-            fields,
-        })
+        let fields = if names.is_empty() { "no field".to_owned() } else { names.join(", ") };
+        Err(MessageError::UnknownForm { path: root.path(), fields })
     }
 }
 
 fn is_sns(root: &Node<'_>) -> bool {
     // `Type` is a common name: what bears another form's mark is of that form.
-    let other_form = ["reelpool", "Records", "detail-type", "Event"]
-        .into_iter()
-        .any(|name| root.has(name));
+    let other_form = ["reelpool", "Records", "detail-type", "Event"].into_iter().any(|name| root.has(name));
     !other_form && ["Type", "TopicArn"].into_iter().any(|name| root.has(name))
 }
 
@@ -227,11 +216,7 @@ fn s3_record(record: &Node<'_>) -> Result<Option<Source>, MessageError> {
     }
     let event = record.required("eventName")?.text()?;
     // Events of S3 itself have no prefix; those of other servers may, as bucket configurations do.
-    if !event
-        .strip_prefix("s3:")
-        .unwrap_or(event)
-        .starts_with("ObjectCreated:")
-    {
+    if !event.strip_prefix("s3:").unwrap_or(event).starts_with("ObjectCreated:") {
         return Ok(None);
     }
     let s3 = record.required("s3")?;
@@ -256,13 +241,7 @@ fn event_bridge(root: &Node<'_>) -> Result<Message, MessageError> {
     // Unlike in S3's own events, the key is not encoded.
     let key = object.required("key")?;
     let bucket = detail.required("bucket")?.required("name")?;
-    let source = source(
-        &bucket,
-        &key,
-        key.text()?.to_owned(),
-        &object,
-        ["version-id", "etag", "size"],
-    )?;
+    let source = source(&bucket, &key, key.text()?.to_owned(), &object, ["version-id", "etag", "size"])?;
     Ok(jobs_for(vec![source]))
 }
 
@@ -277,17 +256,8 @@ fn own_job(root: &Node<'_>) -> Result<Message, MessageError> {
     from.only(&["bucket", "key", "version", "etag", "size"])?;
     let bucket = from.required("bucket")?;
     let key = from.required("key")?;
-    let source = source(
-        &bucket,
-        &key,
-        key.text()?.to_owned(),
-        &from,
-        ["version", "etag", "size"],
-    )?;
-    let ladder = root
-        .optional("ladder")?
-        .map(|ladder| read_ladder(&ladder))
-        .transpose()?;
+    let source = source(&bucket, &key, key.text()?.to_owned(), &from, ["version", "etag", "size"])?;
+    let ladder = root.optional("ladder")?.map(|ladder| read_ladder(&ladder)).transpose()?;
     Ok(Message::Jobs(vec![JobRequest { source, ladder }]))
 }
 
@@ -310,11 +280,7 @@ fn jobs_for(new_objects: Vec<Source>) -> Message {
         .filter(|source| keep(source))
         .map(|source| JobRequest { source, ladder: None })
         .collect();
-    if jobs.is_empty() {
-        Message::Nothing(NothingToDo::OnlyFolders)
-    } else {
-        Message::Jobs(jobs)
-    }
+    if jobs.is_empty() { Message::Nothing(NothingToDo::OnlyFolders) } else { Message::Jobs(jobs) }
 }
 
 /// Puts a source together; `names` are those of version, entity tag and size in this form.

@@ -1,12 +1,5 @@
 //! The status document, the manifest and the events: what is written can be read, and keeps its form.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code, reason = "tests")]
 
 mod common;
 
@@ -64,30 +57,20 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
         publish_ms,
     });
     let lists = (vec(any_rendition(), 0..4), vec(".*", 0..3));
-    (
-        any_job_id(),
-        ".*",
-        ".*",
-        any_source(),
-        any_ladder(),
-        master,
-        lists,
-        timings,
+    (any_job_id(), ".*", ".*", any_source(), any_ladder(), master, lists, timings).prop_map(
+        |(job_id, attempt, worker, source, ladder, master, (renditions, warnings), timings)| Manifest {
+            format: manifest::FORMAT,
+            job_id,
+            attempt,
+            worker,
+            source,
+            ladder,
+            master,
+            renditions,
+            warnings,
+            timings,
+        },
     )
-        .prop_map(
-            |(job_id, attempt, worker, source, ladder, master, (renditions, warnings), timings)| Manifest {
-                format: manifest::FORMAT,
-                job_id,
-                attempt,
-                worker,
-                source,
-                ladder,
-                master,
-                renditions,
-                warnings,
-                timings,
-            },
-        )
 }
 
 fn any_status() -> impl Strategy<Value = WorkerStatus> {
@@ -106,37 +89,12 @@ fn any_status() -> impl Strategy<Value = WorkerStatus> {
         Just(Stage::Committing),
     ];
     let number = || option::of(any::<u64>());
-    let job = (
-        any_job_id(),
-        ".*",
-        any_source(),
-        progress,
-        0..=1000_u32,
-        number(),
-        number(),
-        any::<u64>(),
-    )
-        .prop_map(
-            |(job_id, attempt, source, stage, permille, speed_milli, left_ms, held_for_ms)| JobStatus {
-                job_id,
-                attempt,
-                source,
-                stage,
-                permille,
-                speed_milli,
-                left_ms,
-                held_for_ms,
-            },
-        );
+    let job = (any_job_id(), ".*", any_source(), progress, 0..=1000_u32, number(), number(), any::<u64>())
+        .prop_map(|(job_id, attempt, source, stage, permille, speed_milli, left_ms, held_for_ms)| {
+            JobStatus { job_id, attempt, source, stage, permille, speed_milli, left_ms, held_for_ms }
+        });
     let totals = any::<[u64; 6]>().prop_map(
-        |[
-            committed,
-            already_done,
-            retried,
-            failed,
-            handed_back,
-            committed_ms,
-        ]| Totals {
+        |[committed, already_done, retried, failed, handed_back, committed_ms]| Totals {
             committed,
             already_done,
             retried,
@@ -145,30 +103,20 @@ fn any_status() -> impl Strategy<Value = WorkerStatus> {
             committed_ms,
         },
     );
-    (
-        ".*",
-        state,
-        any::<u64>(),
-        any::<bool>(),
-        number(),
-        vec(job, 0..2),
-        number(),
-        totals,
+    (".*", state, any::<u64>(), any::<bool>(), number(), vec(job, 0..2), number(), totals).prop_map(
+        |(worker, state, state_for_ms, drained, drain_lapses_in_ms, jobs, start_up_ms, totals)| {
+            WorkerStatus {
+                worker,
+                state,
+                state_for_ms,
+                drained,
+                drain_lapses_in_ms,
+                jobs,
+                start_up_ms,
+                totals,
+            }
+        },
     )
-        .prop_map(
-            |(worker, state, state_for_ms, drained, drain_lapses_in_ms, jobs, start_up_ms, totals)| {
-                WorkerStatus {
-                    worker,
-                    state,
-                    state_for_ms,
-                    drained,
-                    drain_lapses_in_ms,
-                    jobs,
-                    start_up_ms,
-                    totals,
-                }
-            },
-        )
 }
 
 fn any_event() -> impl Strategy<Value = WorkerEvent> {
@@ -187,21 +135,16 @@ fn any_event() -> impl Strategy<Value = WorkerEvent> {
     ];
     prop_oneof![
         // Not any socket address: the flow label of an IPv6 one has no text.
-        any::<(IpAddr, u16)>().prop_map(|address| WorkerEvent::Listening {
-            address: SocketAddr::from(address)
-        }),
-        (
-            option::of(any_job_id()),
-            option::of(any_source()),
-            outcome,
-            any::<u64>()
-        )
-            .prop_map(|(job_id, source, outcome, held_for_ms)| WorkerEvent::JobEnded {
+        any::<(IpAddr, u16)>()
+            .prop_map(|address| WorkerEvent::Listening { address: SocketAddr::from(address) }),
+        (option::of(any_job_id()), option::of(any_source()), outcome, any::<u64>()).prop_map(
+            |(job_id, source, outcome, held_for_ms)| WorkerEvent::JobEnded {
                 job_id,
                 source,
                 outcome,
                 held_for_ms
-            }),
+            }
+        ),
     ]
 }
 
@@ -264,10 +207,7 @@ fn the_status_document_keeps_its_form() {
             held_for_ms: 60,
         }],
         start_up_ms: None,
-        totals: Totals {
-            committed: 1,
-            ..Totals::default()
-        },
+        totals: Totals { committed: 1, ..Totals::default() },
     };
     let expected = json!({
         "worker": "w1", "state": "draining", "state_for_ms": 5, "drained": false, "drain_lapses_in_ms": 9,
@@ -289,9 +229,7 @@ fn the_status_document_keeps_its_form() {
 
 #[test]
 fn the_events_keep_their_form() {
-    let listening = WorkerEvent::Listening {
-        address: "127.0.0.1:8080".parse().unwrap(),
-    };
+    let listening = WorkerEvent::Listening { address: "127.0.0.1:8080".parse().unwrap() };
     assert_eq!(
         serde_json::to_value(listening).unwrap(),
         json!({ "event": "listening", "address": "127.0.0.1:8080" })
@@ -299,10 +237,7 @@ fn the_events_keep_their_form() {
     let ended = WorkerEvent::JobEnded {
         job_id: None,
         source: Some(master()),
-        outcome: Outcome::Failed {
-            reason: "no_video".into(),
-            detail: "it has no picture".into(),
-        },
+        outcome: Outcome::Failed { reason: "no_video".into(), detail: "it has no picture".into() },
         held_for_ms: 3,
     };
     let expected = json!({
@@ -346,28 +281,13 @@ fn a_source_that_no_store_could_have_is_not_read() {
     for (field, value, error) in [
         ("bucket", json!(""), "bucket: expected 1 to 255 bytes, found 0"),
         ("key", json!(""), "key: expected 1 to 1024 bytes, found 0"),
-        (
-            "key",
-            json!("k".repeat(1025)),
-            "key: expected 1 to 1024 bytes, found 1025",
-        ),
+        ("key", json!("k".repeat(1025)), "key: expected 1 to 1024 bytes, found 1025"),
         ("key", json!("a\0"), "key: expected a key without NUL characters"),
-        (
-            "version",
-            json!(" "),
-            "version: expected visible ASCII characters only",
-        ),
-        (
-            "etag",
-            json!("a\r\nb"),
-            "etag: expected visible ASCII characters only",
-        ),
+        ("version", json!(" "), "version: expected visible ASCII characters only"),
+        ("etag", json!("a\r\nb"), "etag: expected visible ASCII characters only"),
     ] {
         assert_eq!(read(field, value), Err(error.to_owned()));
     }
     let wrong_id = serde_json::from_value::<JobId>(json!("xyz")).map_err(|error| error.to_string());
-    assert_eq!(
-        wrong_id,
-        Err("a job id is 32 lower-case hexadecimal digits".to_owned())
-    );
+    assert_eq!(wrong_id, Err("a job id is 32 lower-case hexadecimal digits".to_owned()));
 }

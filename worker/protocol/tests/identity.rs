@@ -1,12 +1,5 @@
 //! Ladders and job ids: what is the same job and what is another.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code, reason = "tests")]
 
 mod common;
 
@@ -38,27 +31,15 @@ fn ids_stay_what_they_are_from_release_to_release() {
 
 #[test]
 fn a_version_outweighs_the_entity_tag_unless_it_is_null() {
-    assert_eq!(
-        id(&master(Some("v1"), Some("e1"))),
-        id(&master(Some("v1"), Some("e2")))
-    );
-    assert_eq!(
-        id(&master(Some("null"), Some("e1"))),
-        id(&master(None, Some("e1")))
-    );
-    assert_ne!(
-        id(&master(Some("null"), Some("e1"))),
-        id(&master(Some("null"), Some("e2")))
-    );
+    assert_eq!(id(&master(Some("v1"), Some("e1"))), id(&master(Some("v1"), Some("e2"))));
+    assert_eq!(id(&master(Some("null"), Some("e1"))), id(&master(None, Some("e1"))));
+    assert_ne!(id(&master(Some("null"), Some("e1"))), id(&master(Some("null"), Some("e2"))));
     assert_ne!(id(&master(Some("x"), None)), id(&master(None, Some("x"))));
 }
 
 #[test]
 fn size_is_not_part_of_the_identity() {
-    let unsized_master = Source {
-        size: None,
-        ..master(None, None)
-    };
+    let unsized_master = Source { size: None, ..master(None, None) };
     assert_eq!(id(&unsized_master), id(&master(None, None)));
 }
 
@@ -67,23 +48,16 @@ fn output_keys_stay_within_the_stores_limit() {
     let short = master(None, None);
     let job = JobId::of(&short, &Ladder::default());
     assert_eq!(job.output_prefix(&short), format!("in/a ü.mp4/{job}"));
-    let long = Source {
-        key: "k".repeat(1024),
-        ..short
-    };
+    let long = Source { key: "k".repeat(1024), ..short };
     let job = JobId::of(&long, &Ladder::default());
     assert_eq!(job.output_prefix(&long), format!("long-keys/{job}"));
 }
 
 #[test]
 fn texts_that_are_no_id() {
-    for text in [
-        "",
-        "0",
-        "2F8CB7022656EA7DEC7089EC9CE1897E",
-        "2f8cb7022656ea7dec7089ec9ce1897",
-        "üüüüüüüüüüüüüüüü",
-    ] {
+    for text in
+        ["", "0", "2F8CB7022656EA7DEC7089EC9CE1897E", "2f8cb7022656ea7dec7089ec9ce1897", "üüüüüüüüüüüüüüüü"]
+    {
         assert!(text.parse::<JobId>().is_err(), "{text}");
     }
 }
@@ -93,18 +67,9 @@ fn texts_that_are_no_ladder() {
     for (text, error) in [
         ("", "a ladder needs at least one rung, such as 720p"),
         (" ,, ", "a ladder needs at least one rung, such as 720p"),
-        (
-            "720",
-            "`720` is not a rung: write the short side in pixels and a p, such as 720p",
-        ),
-        (
-            "p",
-            "`p` is not a rung: write the short side in pixels and a p, such as 720p",
-        ),
-        (
-            "-720p",
-            "`-720p` is not a rung: write the short side in pixels and a p, such as 720p",
-        ),
+        ("720", "`720` is not a rung: write the short side in pixels and a p, such as 720p"),
+        ("p", "`p` is not a rung: write the short side in pixels and a p, such as 720p"),
+        ("-720p", "`-720p` is not a rung: write the short side in pixels and a p, such as 720p"),
         (
             "99999999999p",
             "`99999999999p` is not a rung: write the short side in pixels and a p, such as 720p",
@@ -122,9 +87,7 @@ fn texts_that_are_no_ladder() {
     let thirteen: Vec<_> = (1..=13).map(|i| format!("{}p", i * 100)).collect();
     assert!(thirteen.join(",").parse::<Ladder>().is_err());
     assert!(
-        format!("{},100p", thirteen[..12].join(","))
-            .parse::<Ladder>()
-            .is_ok(),
+        format!("{},100p", thirteen[..12].join(",")).parse::<Ladder>().is_ok(),
         "a rung twice is one rung"
     );
 }

@@ -1,12 +1,5 @@
 //! Bodies of every understood form, and the jobs they ask for.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code, reason = "tests")]
 
 mod common;
 
@@ -51,13 +44,7 @@ const VERSION: &str = "096fKKXTRTtl3on89fVO.nfljtsv6qko";
 
 fn two_records() -> Vec<Source> {
     vec![
-        source(
-            "cattube-masters",
-            "in/some file+ü (1).mp4",
-            None,
-            Some(ETAG),
-            1_305_107,
-        ),
+        source("cattube-masters", "in/some file+ü (1).mp4", None, Some(ETAG), 1_305_107),
         source(
             "cattube-masters",
             "cats/long.mov",
@@ -77,14 +64,8 @@ fn an_s3_event_asks_for_a_job_per_record() {
 fn an_sns_envelope_changes_nothing() {
     assert_eq!(sources(fixture("sns-s3")), two_records());
     assert_eq!(parse(fixture("sns-job")), parse(fixture("job")));
-    assert_eq!(
-        parse(fixture("sns-eventbridge")),
-        parse(fixture("eventbridge-created"))
-    );
-    assert_eq!(
-        parse(fixture("sns-test-event")),
-        Ok(Message::Nothing(NothingToDo::TestEvent))
-    );
+    assert_eq!(parse(fixture("sns-eventbridge")), parse(fixture("eventbridge-created")));
+    assert_eq!(parse(fixture("sns-test-event")), Ok(Message::Nothing(NothingToDo::TestEvent)));
 }
 
 #[test]
@@ -109,20 +90,11 @@ fn another_servers_event_is_read() {
 #[test]
 fn an_own_job_is_read_and_its_ladder_put_in_order() {
     let job = JobRequest {
-        source: source(
-            "cattube-masters",
-            "cats/a+b (1).mp4",
-            Some(VERSION),
-            Some(ETAG),
-            1_305_107,
-        ),
+        source: source("cattube-masters", "cats/a+b (1).mp4", Some(VERSION), Some(ETAG), 1_305_107),
         ladder: Some("720p,480p".parse().unwrap()),
     };
     assert_eq!(jobs(fixture("job")), [job]);
-    let least = JobRequest {
-        source: source("masters", "a.mp4", None, None, None),
-        ladder: None,
-    };
+    let least = JobRequest { source: source("masters", "a.mp4", None, None, None), ladder: None };
     assert_eq!(jobs(fixture("job-least")), [least]);
 }
 
@@ -140,10 +112,8 @@ fn messages_that_rightly_ask_for_nothing() {
 
 #[test]
 fn a_record_said_twice_is_one_job_and_a_new_revision_is_another() {
-    let etags: Vec<_> = sources(fixture("s3-mixed"))
-        .into_iter()
-        .map(|source| (source.key, source.etag.unwrap()))
-        .collect();
+    let etags: Vec<_> =
+        sources(fixture("s3-mixed")).into_iter().map(|source| (source.key, source.etag.unwrap())).collect();
     let expected = [ETAG, "0cc175b9c0f1b6a831c399e269772661"].map(|etag| ("cats/a.mp4".into(), etag.into()));
     assert_eq!(etags, expected);
 }
@@ -198,10 +168,7 @@ fn what_is_written_looks_as_aws_writes_it() {
     }]});
     assert_eq!(written, expected);
 
-    let request = JobRequest {
-        source: master,
-        ladder: Some("480p 720p".parse().unwrap()),
-    };
+    let request = JobRequest { source: master, ladder: Some("480p 720p".parse().unwrap()) };
     let written: Value = serde_json::from_str(&job_message(&request)).unwrap();
     let expected = json!({
         "reelpool": "job/v1",

@@ -1,12 +1,5 @@
 //! What holds for any body.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code, reason = "tests")]
 
 mod common;
 
@@ -148,10 +141,7 @@ fn pointers(value: &Value, path: &str, found: &mut Vec<String>) {
     };
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, inner)| each(name, inner)),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(i, inner)| each(&i.to_string(), inner)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, inner)| each(&i.to_string(), inner)),
         _ => {}
     }
 }
@@ -202,8 +192,5 @@ fn every_change_of_one_field_is_read_or_refused() {
         }
     }
     // Most fields of an event are not looked at, the others are: both must have happened.
-    assert!(
-        with_jobs > 500 && all - with_jobs > 500,
-        "{with_jobs} of {all} changed bodies gave jobs"
-    );
+    assert!(with_jobs > 500 && all - with_jobs > 500, "{with_jobs} of {all} changed bodies gave jobs");
 }

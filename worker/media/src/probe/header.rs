@@ -134,7 +134,7 @@ fn best_audio(streams: &[Fields]) -> Option<Audio> {
 
 fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String>, Video)> {
     let mut notes = Vec::new();
-    let shape = stream.text("sample_aspect_ratio").and_then(|text| parse_shape(text));
+    let shape = stream.text("sample_aspect_ratio").and_then(parse_shape);
     let pixel_shape = shape.unwrap_or((1, 1));
     if shape.is_none()
         && stream.text("sample_aspect_ratio").is_some_and(|text| !matches!(text, "0:1" | "1:0"))
@@ -157,8 +157,8 @@ fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String
             Some("arib-std-b67") => Transfer::Hlg,
             _ => Transfer::Sdr,
         },
-        primaries: stream.text("color_primaries").and_then(|name| plain(name)),
-        matrix: stream.text("color_space").and_then(|name| plain(name)),
+        primaries: stream.text("color_primaries").and_then(plain),
+        matrix: stream.text("color_space").and_then(plain),
         interlaced: matches!(stream.text("field_order"), Some("tt" | "bb" | "tb" | "bt")),
         header_frames: stream.number("nb_frames").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
         header_duration_us: stream.microseconds("duration").or_else(|| format.microseconds("duration")),

@@ -15,30 +15,17 @@ pub const FIXTURES: [(&str, &str); 14] = [
     ("minio", include_str!("../fixtures/minio.json")),
     ("sns-s3", include_str!("../fixtures/sns-s3.json")),
     ("sns-test-event", include_str!("../fixtures/sns-test-event.json")),
-    (
-        "sns-eventbridge",
-        include_str!("../fixtures/sns-eventbridge.json"),
-    ),
+    ("sns-eventbridge", include_str!("../fixtures/sns-eventbridge.json")),
     ("sns-job", include_str!("../fixtures/sns-job.json")),
-    (
-        "eventbridge-created",
-        include_str!("../fixtures/eventbridge-created.json"),
-    ),
-    (
-        "eventbridge-deleted",
-        include_str!("../fixtures/eventbridge-deleted.json"),
-    ),
+    ("eventbridge-created", include_str!("../fixtures/eventbridge-created.json")),
+    ("eventbridge-deleted", include_str!("../fixtures/eventbridge-deleted.json")),
     ("job", include_str!("../fixtures/job.json")),
     ("job-least", include_str!("../fixtures/job-least.json")),
 ];
 
 /// The fixture of that name.
 pub fn fixture(name: &str) -> &'static str {
-    FIXTURES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, body)| *body)
-        .expect("a fixture of that name")
+    FIXTURES.iter().find(|(known, _)| *known == name).map(|(_, body)| *body).expect("a fixture of that name")
 }
 
 /// Any key: any characters but NUL, 1 to 1024 bytes.
@@ -51,20 +38,8 @@ pub fn any_key() -> impl Strategy<Value = String> {
 /// Any source that a store could have.
 pub fn any_source() -> impl Strategy<Value = Source> {
     let tag = || option::of("[!#-~]{1,64}");
-    (
-        "[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}",
-        any_key(),
-        tag(),
-        tag(),
-        option::of(any::<u64>()),
-    )
-        .prop_map(|(bucket, key, version, etag, size)| Source {
-            bucket,
-            key,
-            version,
-            etag,
-            size,
-        })
+    ("[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}", any_key(), tag(), tag(), option::of(any::<u64>()))
+        .prop_map(|(bucket, key, version, etag, size)| Source { bucket, key, version, etag, size })
 }
 
 /// Rungs as a person might list them: in any order, some twice.

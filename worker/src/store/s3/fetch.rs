@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ServerSideEncryption};
 use md5::{Digest, Md5};
 use reelpool_protocol::Source;
 use tokio::task::JoinSet;
@@ -174,9 +174,10 @@ fn proof(head: &HeadObjectOutput) -> Option<(Proof, String)> {
     if let Some(text) = checksum(head.checksum_crc32()) {
         return Some((Proof::Crc32, text));
     }
-    let plain =
-        !matches!(head.server_side_encryption().map(|kind| kind.as_str()), Some("aws:kms" | "aws:kms:dsse"))
-            && head.sse_customer_algorithm().is_none();
+    let plain = !matches!(
+        head.server_side_encryption().map(ServerSideEncryption::as_str),
+        Some("aws:kms" | "aws:kms:dsse")
+    ) && head.sse_customer_algorithm().is_none();
     let etag = head.e_tag().unwrap_or_default().trim_matches('"');
     let is_md5 = etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit());
     (plain && is_md5).then(|| (Proof::Md5, etag.to_ascii_lowercase()))
@@ -237,8 +238,7 @@ mod tests {
     fn the_best_proof_is_chosen() {
         let head = HeadObjectOutput::builder().e_tag("\"25F9e794323b453885f5181f1b624d0b\"");
         assert_eq!(proof(&head.clone().build()).map(|(proof, _)| proof), Some(Proof::Md5));
-        let kms =
-            head.clone().server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).build();
+        let kms = head.clone().server_side_encryption(ServerSideEncryption::AwsKms).build();
         assert_eq!(proof(&kms), None);
         let both = head.clone().checksum_crc64_nvme("AAAAAAAAAAA=").checksum_type(ChecksumType::FullObject);
         assert_eq!(proof(&both.build()).map(|(proof, _)| proof), Some(Proof::Crc64Nvme));

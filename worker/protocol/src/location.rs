@@ -1,10 +1,11 @@
-//! Where masters are and where outputs go: a folder, or a bucket with an optional prefix.
+//! Where things are, as both programs' command lines name it: masters and outputs in a folder or a bucket, and
+//! the queue.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use reelpool_protocol::Source;
+use crate::job::Source;
 
 /// The bucket name that stands for the masters folder in one-machine mode.
 pub const FOLDER_BUCKET: &str = "masters";
@@ -101,6 +102,61 @@ pub enum LocationError {
     Bucket(String),
 }
 
+/// Which kind of queue, and which one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueUrl {
+    /// The embedded queue in this folder: `spool:///path/to/queue`.
+    Spool(PathBuf),
+    /// An SQS queue: its `http` or `https` URL.
+    Sqs(String),
+}
+
+impl fmt::Display for QueueUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spool(folder) => write!(f, "spool://{}", folder.display()),
+            Self::Sqs(url) => f.write_str(url),
+        }
+    }
+}
+
+impl FromStr for QueueUrl {
+    type Err = QueueUrlError;
+
+    fn from_str(text: &str) -> Result<Self, QueueUrlError> {
+        if let Some(folder) = text.strip_prefix("spool://") {
+            let folder = PathBuf::from(folder);
+            let named = folder.is_absolute() && folder.file_name().is_some();
+            return if named { Ok(Self::Spool(folder)) } else { Err(QueueUrlError::NoQueue) };
+        }
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let (host, path) =
+            rest.ok_or(QueueUrlError::Scheme)?.split_once('/').ok_or(QueueUrlError::NoQueue)?;
+        // A queue's path is its account and its name.
+        let named = path.split('/').filter(|part| !part.is_empty()).count() >= 2;
+        let printable = text.bytes().all(|b| b.is_ascii_graphic());
+        if host.is_empty() || !named || !printable {
+            return Err(QueueUrlError::NoQueue);
+        }
+        Ok(Self::Sqs(text.to_owned()))
+    }
+}
+
+/// Why a text is not the URL of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum QueueUrlError {
+    /// It has none of the schemes that are understood.
+    #[error(
+        "not the URL of a queue: an SQS queue's looks like https://sqs.eu-west-1.amazonaws.com/123456789012/masters"
+    )]
+    Scheme,
+    /// It names a host but no queue there.
+    #[error(
+        "it names no queue: give the whole URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/masters"
+    )]
+    NoQueue,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +185,27 @@ mod tests {
         assert!(!at("s3://cats").contains(&at("s3://dogs")));
         assert!(at("/a/b").contains(&at("/a/b/c")));
         assert!(!at("/a/b").contains(&at("/a/bc")));
+    }
+
+    #[test]
+    fn queue_urls() {
+        assert_eq!("spool:///a/b".parse(), Ok(QueueUrl::Spool("/a/b".into())));
+        let sqs = "https://sqs.eu-west-1.amazonaws.com/123456789012/masters";
+        assert_eq!(sqs.parse(), Ok(QueueUrl::Sqs(sqs.to_owned())));
+        assert_eq!(sqs.parse::<QueueUrl>().map(|url| url.to_string()).as_deref(), Ok(sqs));
+        for bad in [
+            "spool://a",
+            "spool:///",
+            "https://",
+            "https://host",
+            "https://host/",
+            "http:///a/b",
+            "http://h/a b/c",
+        ] {
+            assert_eq!(bad.parse::<QueueUrl>(), Err(QueueUrlError::NoQueue), "{bad}");
+        }
+        for bad in ["", "masters", "ftp://host/a/b"] {
+            assert_eq!(bad.parse::<QueueUrl>(), Err(QueueUrlError::Scheme), "{bad}");
+        }
     }
 }
