@@ -1,7 +1,7 @@
 //! The scaling decision of Reelpool: how many workers a fleet should have, which of them should drain, why, and
 //! when to look again.
 //!
-//! [`decide`] is pure, total and deterministic. It is told the time, reads nothing but its arguments, and no
+//! [`decide()`] is pure, total and deterministic. It is told the time, reads nothing but its arguments, and no
 //! input makes it panic. The shells around it (the operator, the one-machine mode, the simulator) observe the
 //! world, ask it, and carry out what it says; none has a scaling rule of its own.
 //!

@@ -27,7 +27,8 @@ impl Need {
         };
         let QueueDepth { backlog: waiting, in_flight, delayed, delayed_due_soon } = depth;
         let due_soon = delayed_due_soon.unwrap_or(0).min(delayed);
-        let messages = waiting.saturating_add(in_flight).saturating_add(due_soon);
-        Self { waiting, in_flight, due_soon, per_worker, basis, workers: messages.div_ceil(per_worker) }
+        let messages = u128::from(waiting) + u128::from(in_flight) + u128::from(due_soon);
+        let workers = u64::try_from(messages.div_ceil(u128::from(per_worker))).unwrap_or(u64::MAX);
+        Self { waiting, in_flight, due_soon, per_worker, basis, workers }
     }
 }

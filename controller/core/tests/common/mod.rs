@@ -128,7 +128,8 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
     ];
     let step = || proptest::option::of((1u32..6).prop_map(some));
     let numbers = (0u32..12, 0u32..30, 0u32..40, target, 1u32..4);
-    let times = (proptest::option::of(0u64..120_000), 0u64..120_000, 10u64..60, 10u64..60, 1u64..3, 3u64..10);
+    let zero_after = prop_oneof![1 => Just(0u64), 4 => 0u64..120_000];
+    let times = (proptest::option::of(0u64..120_000), zero_after, 10u64..60, 10u64..60, 1u64..3, 3u64..10);
     (numbers, times, step(), step(), prop::bool::weighted(0.1)).prop_map(
         |((min, more, raised, target, jobs), (idle, zero, q, w, shortest, longest), out, inn, paused)| {
             let spec = PolicySpec {
