@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
 use crate::sandbox::{self, Sandbox, Spec};
+use crate::spawner;
 
 /// How long a child may take to end after it was asked to.
 const TIME_TO_END: Duration = Duration::from_secs(5);
@@ -57,11 +58,11 @@ pub(crate) struct Running {
 
 impl Run<'_> {
     /// Starts it.
-    pub fn start(self, sandbox: &Sandbox) -> Result<Running, MediaError> {
+    pub async fn start(self, sandbox: &Sandbox) -> Result<Running, MediaError> {
         let mut command = self.command(sandbox)?;
         command.env_clear().current_dir(self.folder).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| match sandbox {
+        let mut child = spawner::spawn(command).await.map_err(|error| match sandbox {
             Sandbox::Via(path) => {
                 MediaError::SandboxFailed { detail: format!("{}: {error}", path.display()) }
             }
@@ -114,7 +115,7 @@ impl Run<'_> {
     ) -> Result<Log, MediaError> {
         let (name, after) = (self.name, self.deadline);
         let end = Instant::now() + after;
-        let mut running = self.start(sandbox)?;
+        let mut running = self.start(sandbox).await?;
         let mut log = Log::default();
         let read = async {
             let mut lines = Lines::default();

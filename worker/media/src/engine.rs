@@ -26,9 +26,6 @@ pub struct Engine {
 
 impl Engine {
     /// Looks into the master at `input` (an absolute path). Dropping the future kills the child.
-    ///
-    /// Must be awaited on a thread that outlives the child (not on a thread of the blocking pool): the child dies
-    /// with the thread that started it.
     pub async fn probe(&self, input: &Path) -> Result<Source, MediaError> {
         probe::probe(self, input).await
     }

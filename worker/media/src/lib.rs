@@ -23,6 +23,7 @@ pub mod sandbox;
 mod scan;
 mod sniff;
 mod source;
+mod spawner;
 mod tools;
 mod transcode;
 mod verify;

@@ -47,7 +47,7 @@ pub(crate) enum Finding {
     NoSpace,
     /// A file grew over its limit.
     FileTooLarge,
-    /// An allocation failed.
+    /// An allocation failed, or a thread could not be started for want of memory for its stack.
     NoMemory,
     /// A decoder was given data that it could not make sense of.
     BadData,
@@ -56,7 +56,7 @@ pub(crate) enum Finding {
 }
 
 /// What ffmpeg 5 to 9 say, and what it means.
-const PHRASES: [(&str, Finding); 11] = [
+const PHRASES: [(&str, Finding); 12] = [
     (": partial file", Finding::CutShort),
     ("ended prematurely", Finding::CutShort),
     ("No space left on device", Finding::NoSpace),
@@ -64,6 +64,7 @@ const PHRASES: [(&str, Finding); 11] = [
     ("File too large", Finding::FileTooLarge),
     ("Cannot allocate memory", Finding::NoMemory),
     ("malloc of size", Finding::NoMemory),
+    ("Resource temporarily unavailable", Finding::NoMemory),
     ("Invalid data found", Finding::BadData),
     ("Error while decoding", Finding::BadData),
     ("Decoder (codec", Finding::NoDecoder),

@@ -181,7 +181,11 @@ fn judge_length(
     if cut {
         warnings.push(format!("the master ends early: {}", detail()));
     } else if missing > 1_000_000 && missing > promised / 10 {
-        warnings.push(format!("the header says {}, the picture lasts {}", seconds(promised), seconds(there)));
+        warnings.push(format!(
+            "the header says {}, the picture lasts {}",
+            seconds(promised),
+            seconds(picture.duration_us())
+        ));
     }
     if picture.lost_at_start > 0 {
         warnings.push(format!(

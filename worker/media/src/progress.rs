@@ -21,6 +21,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProgressParser {
     total_us: u64,
+    frame_us: u64,
     out_us: u64,
     frames: u64,
     speed_milli: Option<u64>,
@@ -28,9 +29,9 @@ pub(crate) struct ProgressParser {
 }
 
 impl ProgressParser {
-    /// A parser for a picture of `total_us` microseconds.
-    pub fn new(total_us: u64) -> Self {
-        Self { total_us, ..Self::default() }
+    /// A parser for a picture of `total_us` microseconds whose renditions have a frame every `frame_us`.
+    pub fn new(total_us: u64, frame_us: u64) -> Self {
+        Self { total_us, frame_us, ..Self::default() }
     }
 
     /// Takes one line; gives the progress when the line ends a block of them.
@@ -49,13 +50,15 @@ impl ProgressParser {
     }
 
     fn block(&mut self, end: bool) -> Progress {
-        let part = self.out_us.saturating_mul(1000).checked_div(self.total_us).unwrap_or(0).min(1000);
+        // ffmpeg's time is that of whichever stream is ahead: the sound, as a rule. The picture is the work.
+        let done_us = self.out_us.min(self.frames.saturating_mul(self.frame_us));
+        let part = done_us.saturating_mul(1000).checked_div(self.total_us).unwrap_or(0).min(1000);
         // Below 1000 until ffmpeg says it is done: the files are still to be finished.
         let part = if end { 1000 } else { u32::try_from(part).unwrap_or(1000).min(999) };
-        let left_us = self.total_us.saturating_sub(self.out_us);
+        let left_us = self.total_us.saturating_sub(done_us);
         self.shown = Progress {
             permille: part.max(self.shown.permille),
-            position: Duration::from_micros(self.out_us),
+            position: Duration::from_micros(done_us),
             frames: self.frames,
             speed_milli: self.speed_milli,
             left: self
@@ -87,15 +90,16 @@ mod tests {
 
     #[test]
     fn a_block_of_lines_is_one_progress() {
-        let mut parser = ProgressParser::new(10_000_000);
+        let mut parser = ProgressParser::new(10_000_000, 33_333);
         let first = "frame=1\ntotal_size=N/A\nout_time_us=N/A\nspeed=N/A\nprogress=continue\n";
         let shown = feed(&mut parser, first).unwrap();
         assert_eq!((shown.permille, shown.frames, shown.speed_milli, shown.left), (0, 1, None, None));
         let shown =
             feed(&mut parser, "frame=75\nout_time_us=2500000\nspeed=2.69x\nprogress=continue").unwrap();
-        assert_eq!((shown.permille, shown.frames, shown.speed_milli), (250, 75, Some(2690)));
+        assert_eq!((shown.permille, shown.frames, shown.speed_milli), (249, 75, Some(2690)));
         assert_eq!(shown.left.unwrap().as_millis(), 2788);
-        let shown = feed(&mut parser, "out_time_us=99000000\nspeed=   0x\nprogress=continue").unwrap();
+        let shown =
+            feed(&mut parser, "frame=9999\nout_time_us=99000000\nspeed=   0x\nprogress=continue").unwrap();
         assert_eq!((shown.permille, shown.left), (999, None));
         let shown = feed(&mut parser, "out_time_us=100\nprogress=end").unwrap();
         assert_eq!(shown.permille, 1000);
@@ -116,7 +120,7 @@ mod tests {
             any::<i64>().prop_map(|n| format!("out_time_us={n}")), any::<u64>().prop_map(|n| format!("speed={n}.{n}x")),
             Just("progress=continue".to_owned()), Just("progress=end".to_owned()), ".{0,30}",
         ], 0..60)) {
-            let mut parser = ProgressParser::new(total);
+            let mut parser = ProgressParser::new(total, 40_000);
             let mut before = 0;
             for shown in lines.iter().filter_map(|line| parser.line(line)) {
                 prop_assert!(shown.permille >= before && shown.permille <= 1000);

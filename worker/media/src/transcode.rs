@@ -108,7 +108,7 @@ async fn run(
         deadline,
         threads: job.plan.threads,
     };
-    let mut child = child.start(&engine.sandbox)?;
+    let mut child = child.start(&engine.sandbox).await?;
     let mut log = Log::default();
     match watch(engine, job, &mut child, &mut log, deadline, progress).await {
         Watched::Ended => {}
@@ -154,7 +154,7 @@ async fn watch(
     let mut tick =
         tokio::time::interval(Duration::from_secs(1).min(engine.limits.stall / 4 + Duration::from_millis(1)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut parser = ProgressParser::new(job.source.picture.duration_us());
+    let mut parser = ProgressParser::new(job.source.picture.duration_us(), job.plan.rate.frame_us());
     let (mut out_lines, mut err_lines) = (Lines::default(), Lines::default());
     let (mut out, mut err) = (vec![0; PIPE_BYTES], vec![0; PIPE_BYTES]);
     let (mut out_open, mut err_open) = (true, true);

@@ -105,6 +105,33 @@ async fn six_channels_become_two_and_a_late_picture_stays_late() {
 }
 
 #[tokio::test]
+async fn hdr_becomes_sdr_and_fields_become_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let hdr = "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p10le \
+               -color_primaries bt2020 -colorspace bt2020nc -color_trc";
+    for transfer in ["smpte2084", "arib-std-b67"] {
+        let input = make(folder.path(), "hdr.mp4", &format!("{hdr} {transfer}"));
+        let out = tempfile::tempdir().unwrap();
+        let done = whole(&engine(), &input, "144p", out.path()).await.unwrap();
+        let video = &streams(&done.renditions[0].path)[0];
+        assert_eq!(
+            (&video["pix_fmt"], &video["color_transfer"]),
+            (&"yuv420p".into(), &"bt709".into()),
+            "{transfer}"
+        );
+    }
+    let fields = "-f lavfi -i testsrc2=s=320x180:r=50:d=2 -vf tinterlace=interleave_top -c:v libx264 -preset ultrafast \
+                  -pix_fmt yuv420p -flags +ildct+ilme -x264opts tff=1";
+    let input = make(folder.path(), "fields.mp4", fields);
+    let out = tempfile::tempdir().unwrap();
+    let source = engine().probe(&input).await.unwrap();
+    assert!(source.video.interlaced);
+    let done = whole(&engine(), &input, "144p", out.path()).await.unwrap();
+    let video = &streams(&done.renditions[0].path)[0];
+    assert_eq!((&video["field_order"], done.renditions[0].frames), (&"progressive".into(), 50));
+}
+
+#[tokio::test]
 async fn truncated_masters_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let whole_file = std::fs::read(clip(folder.path(), "whole.mp4", "640x360", "30", 4)).unwrap();
