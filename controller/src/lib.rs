@@ -55,6 +55,7 @@ fn up(args: UpArgs) -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("error: {}", error.to_string().replace('\n', " "));
+    let said = error.to_string();
+    eprintln!("error: {}", said.split_whitespace().collect::<Vec<_>>().join(" "));
     ExitCode::from(code)
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use reelpool::args::{Args, one_line};
 
 fn main() -> ExitCode {
@@ -12,6 +13,10 @@ fn main() -> ExitCode {
         Err(asked) if !asked.use_stderr() => {
             let _ = asked.print();
             ExitCode::SUCCESS
+        }
+        Err(nothing) if nothing.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = nothing.print();
+            ExitCode::from(2)
         }
         Err(wrong) => {
             eprintln!("{}", one_line(&wrong));

@@ -5,9 +5,12 @@ use tracing_subscriber::EnvFilter;
 use crate::args::LogFormat;
 use crate::local::screen::Screen;
 
+/// What the AWS libraries warn of is told by our own errors, in one line.
+const DEFAULT_FILTER: &str = "info,aws_config=error,aws_smithy_runtime=error";
+
 /// Sends the log to the screen from now on. A second call changes nothing.
 pub fn start(format: LogFormat, screen: &Screen) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone());
     let started = match format {
         LogFormat::Text => log.with_ansi(screen.is_terminal()).with_target(false).try_init(),

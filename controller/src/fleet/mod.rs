@@ -95,9 +95,8 @@ impl FleetClient {
         connector.set_connect_timeout(Some(TIMEOUT));
         connector.set_nodelay(true);
         Self {
-            client: Client::builder(TokioExecutor::new())
-                .pool_idle_timeout(Duration::from_secs(30))
-                .build(connector),
+            // Connections kept open would keep workers that shut down from ending.
+            client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector),
             authorization: format!("Bearer {token}").into(),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         }

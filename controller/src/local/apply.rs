@@ -54,8 +54,18 @@ impl Hands {
     fn start(&self, count: u32, fleet: &mut LocalFleet) -> io::Result<()> {
         for _ in 0..fleet.crashes.allowed(count, self.clock.now()) {
             let id = fleet.next_id();
-            let process = process::start(&self.program, &id, self.news.clone())?;
-            fleet.add(id, process, self.clock.now());
+            match process::start(&self.program, &id, self.news.clone()) {
+                Ok(process) => fleet.add(id, process, self.clock.now()),
+                // It could be started before: the machine is short of something now.
+                Err(error) if fleet.any_was_ready => {
+                    let delay = fleet.crashes.crashed(self.clock.now());
+                    tracing::warn!(
+                        "a worker could not be started ({error}): it is tried again after {delay}"
+                    );
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

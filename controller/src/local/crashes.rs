@@ -14,6 +14,7 @@ pub const SOUND_AFTER: Millis = Millis::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Crashes {
     in_a_row: u32,
+    last: Option<Timestamp>,
     /// One for each crashed worker that may not be replaced yet: when it may.
     held_until: Vec<Timestamp>,
 }
@@ -23,13 +24,17 @@ impl Crashes {
     pub fn crashed(&mut self, now: Timestamp) -> Millis {
         let delay = Millis::new(FIRST.get().saturating_mul(1 << self.in_a_row.min(16))).min(LONGEST);
         self.in_a_row = self.in_a_row.saturating_add(1);
+        self.last = Some(now);
         self.held_until.push(now.plus(delay));
         delay
     }
 
-    /// A worker has done a job, or has been up for [`SOUND_AFTER`]: the next crash is a first one.
-    pub fn sound(&mut self) {
-        self.in_a_row = 0;
+    /// A worker that was started at `started` has done a job, or has been up for [`SOUND_AFTER`]: when it is newer
+    /// than the last crash, workers can start again, and the next crash is a first one.
+    pub fn sound(&mut self, started: Timestamp) {
+        if self.last.is_none_or(|last| started >= last) {
+            self.in_a_row = 0;
+        }
     }
 
     /// How many of `wanted` new workers may be started now.
@@ -58,8 +63,10 @@ mod tests {
         let mut crashes = Crashes::default();
         let delays: Vec<u64> = (0..9).map(|_| crashes.crashed(at(0)).get() / 1000).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        crashes.sound();
-        assert_eq!(crashes.crashed(at(0)), FIRST);
+        crashes.sound(at(-1));
+        assert_eq!(crashes.crashed(at(1)), LONGEST, "a worker older than the crashes proves nothing");
+        crashes.sound(at(2));
+        assert_eq!(crashes.crashed(at(3)), FIRST);
     }
 
     #[test]

@@ -123,9 +123,9 @@ impl LocalFleet {
             member.silent_since.get_or_insert(now);
             return None;
         };
-        let up_for = self.get_mut(id).map(|member| now.since(member.started_at));
-        if up_for.is_some_and(|up| up >= SOUND_AFTER) {
-            self.crashes.sound();
+        let started_at = self.get_mut(id)?.started_at;
+        if now.since(started_at) >= SOUND_AFTER {
+            self.crashes.sound(started_at);
         }
         let start_up = status.start_up_ms.map(Millis::new);
         let member = self.get_mut(id)?;
@@ -143,9 +143,15 @@ impl LocalFleet {
         begun
     }
 
-    /// A worker has committed a job that it held for so long.
-    pub fn committed(&mut self, held_for: Millis) {
-        self.crashes.sound();
+    /// A worker has dealt with a job.
+    pub fn did_a_job(&mut self, id: &WorkerId) {
+        if let Some(started_at) = self.get_mut(id).map(|member| member.started_at) {
+            self.crashes.sound(started_at);
+        }
+    }
+
+    /// A job was committed that had been held for so long.
+    pub fn measured(&mut self, held_for: Millis) {
         self.service_times.add(held_for);
     }
 

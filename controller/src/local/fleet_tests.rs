@@ -73,9 +73,9 @@ async fn a_worker_from_its_start_to_its_end() {
 fn measurements_are_the_mean_of_the_last_few() {
     let mut fleet = LocalFleet::new(String::new());
     assert_eq!(fleet.service_time(), None);
-    fleet.committed(Millis::new(100));
-    fleet.committed(Millis::new(200));
+    fleet.measured(Millis::new(100));
+    fleet.measured(Millis::new(200));
     assert_eq!(fleet.service_time(), Some(Millis::new(150)));
-    (0..REMEMBERED).for_each(|_| fleet.committed(Millis::new(40)));
+    (0..REMEMBERED).for_each(|_| fleet.measured(Millis::new(40)));
     assert_eq!(fleet.service_time(), Some(Millis::new(40)));
 }

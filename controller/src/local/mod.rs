@@ -1,20 +1,20 @@
 //! The one-machine shell: a fleet of processes around the same decision as everywhere else.
 //!
-//! Each pass observes ([`observe`]), decides (`reelpool-core`), plans ([`plan`]) and applies ([`apply`]); reads only
+//! Each pass observes ([`observe`]), decides (`reelpool-core`), plans ([`mod@plan`]) and applies ([`apply`]); reads only
 //! in the first, writes only in the last, no choices in the last. Between passes it sleeps until the decision asks for
 //! another look, or something happens.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reelpool_core::replay::Record;
-use reelpool_core::{Decision, Memory, Millis, Policy, Timestamp, WorkerId};
+use reelpool_core::{Decision, Memory, Millis, Policy, WorkerId};
+use reelpool_protocol::WorkerEvent;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::{JobId, Ladder, WorkerEvent, message};
-use reelpool_spool::{DeadLetter, Queue, scratch};
-use rustix::process::Signal;
+use reelpool_spool::{Queue, scratch};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::args::UpOptions;
 use crate::fleet::FleetClient;
@@ -23,6 +23,8 @@ pub mod apply;
 pub mod clock;
 pub mod crashes;
 pub mod done;
+pub mod earlier;
+mod ending;
 pub mod error;
 pub mod fleet;
 pub mod masters;
@@ -55,13 +57,8 @@ use summary::Summary;
 const WHILE_MOVING: Duration = Duration::from_secs(1);
 /// How soon to look when workers have just answered a drain.
 const AFTER_ANSWERS: Duration = Duration::from_millis(100);
-/// How much longer than its grace period a worker may take to end: it may have to wait for a receive, and to hand
-/// its job back.
-const BEYOND_GRACE: Duration = Duration::from_secs(60);
 /// The grace period of a worker that was not told one.
 const DEFAULT_GRACE: u64 = 30;
-/// The most dead letters that are looked at for the summary.
-const MAX_DEAD_LETTERS: u32 = 10_000;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,18 +101,26 @@ pub async fn run(options: UpOptions, screen: &Screen) -> Result<Exit, UpError> {
     };
     let mut up = Up::new(&options, &ground, screen, clock, signals);
     let ran = up.run(&ground).await;
+    let refused = up.masters_state().map_or(0, |masters| masters.refused);
     let at_once = up.stop(options.worker.grace.unwrap_or(DEFAULT_GRACE)).await;
     if let Err(error) = scratch::sweep(&ground.scratch()) {
         tracing::warn!("the scratch folder could not be swept: {error}");
     }
     let why = ran?;
-    up.add_dead_letters(options.worker.ladder.unwrap_or_default()).await;
-    let summary = up.summary;
+    let ladder = options.worker.ladder.unwrap_or_default();
+    up.add_dead_letters(&ladder).await;
+    if options.exit_when_done
+        && let Some(folder) = ground.masters.clone()
+    {
+        up.add_earlier(folder, ground.output.clone().into(), ladder).await;
+    }
+    let mut summary = up.summary;
+    summary.refused(refused);
     drop(up.progress);
     print(&summary.render(&ground.output, started.elapsed()));
     Ok(match why {
         _ if at_once => Exit::AtOnce,
-        Why::AllDone if summary.failed() > 0 => Exit::SomeFailed,
+        Why::AllDone if summary.failed() > 0 || refused > 0 => Exit::SomeFailed,
         Why::AllDone | Why::Told => Exit::Fine,
     })
 }
@@ -145,7 +150,7 @@ struct Up {
     records: Records,
     progress: Progress,
     summary: Summary,
-    scratch: std::path::PathBuf,
+    scratch: PathBuf,
 }
 
 impl Up {
@@ -234,7 +239,7 @@ impl Up {
     fn decided(&mut self, record: &Record) {
         let decision = &record.decision;
         self.memory = decision.memory;
-        self.summary.target(decision.target);
+        self.summary.target(record.observation.current, decision.target);
         if self.records.take(record) {
             tell::decision(record);
         }
@@ -292,8 +297,11 @@ impl Up {
             }
             News::Said(WorkerEvent::JobEnded { job_id, source, outcome, held_for_ms }) => {
                 match &outcome {
-                    Outcome::Committed { .. } => self.fleet.committed(Millis::new(held_for_ms)),
-                    Outcome::AlreadyDone | Outcome::Failed { .. } => self.fleet.crashes.sound(),
+                    Outcome::Committed { .. } => {
+                        self.fleet.did_a_job(id);
+                        self.fleet.measured(Millis::new(held_for_ms));
+                    }
+                    Outcome::AlreadyDone | Outcome::Failed { .. } => self.fleet.did_a_job(id),
                     _ => {}
                 }
                 tell::end(id, source.as_ref(), &outcome, held_for_ms);
@@ -329,75 +337,4 @@ impl Up {
         });
         Ok(())
     }
-
-    /// Stops everyone: each finishes its job or hands it back. Returns whether it had to be done at once.
-    async fn stop(&mut self, grace: u64) -> bool {
-        self.masters = None;
-        let mut at_once = false;
-        let mut deadline = Instant::now() + Duration::from_secs(grace) + BEYOND_GRACE;
-        if !self.fleet.members.is_empty() {
-            tracing::info!(
-                "stopping {} workers: each finishes its job or hands it back",
-                self.fleet.members.len()
-            );
-            self.progress.say("stopping: workers finish or hand back; Ctrl-C stops at once");
-        }
-        for member in &mut self.fleet.members {
-            member.process.signal(Signal::TERM);
-            member.stopping_since.get_or_insert(self.clock.now());
-        }
-        while !self.fleet.members.is_empty() {
-            tokio::select! {
-                news = self.news.recv() => match news {
-                    // A worker that is being stopped has no say in whether the run goes on.
-                    Some((id, news)) => drop(self.take(&id, news)),
-                    None => break,
-                },
-                () = self.signals.next(), if !at_once => {
-                    at_once = true;
-                    tracing::info!("stopping at once: jobs in hand are offered again when their hold runs out");
-                    self.kill_all();
-                    deadline = Instant::now() + Duration::from_secs(5);
-                }
-                () = tokio::time::sleep_until(deadline) => {
-                    if at_once {
-                        break;
-                    }
-                    tracing::warn!("{} workers do not end: they are killed", self.fleet.members.len());
-                    self.kill_all();
-                    deadline += Duration::from_secs(60);
-                }
-            }
-        }
-        at_once
-    }
-
-    fn kill_all(&self) {
-        for member in &self.fleet.members {
-            member.process.signal(Signal::KILL);
-        }
-    }
-
-    /// Takes jobs into the summary that were given up while no worker lived to say so.
-    async fn add_dead_letters(&mut self, default_ladder: Ladder) {
-        let Some(queue) = self.embedded.clone() else { return };
-        let read = tokio::task::spawn_blocking(move || queue.dead_letters(MAX_DEAD_LETTERS));
-        let Ok(Ok(Ok(letters))) = timeout(Duration::from_secs(10), read).await else { return };
-        let began = self.clock.origin();
-        for letter in letters.iter().filter(|letter| died_at(letter) >= began) {
-            let jobs = match message::parse(&letter.body) {
-                Ok(message::Message::Jobs(jobs)) => jobs,
-                _ => Vec::new(),
-            };
-            for job in jobs {
-                let ladder = job.ladder.as_ref().unwrap_or(&default_ladder);
-                let id = JobId::of(&job.source, ladder);
-                self.summary.given_up(Some(id), Some(&job.source), &letter.reason, &letter.detail);
-            }
-        }
-    }
-}
-
-fn died_at(letter: &DeadLetter) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(letter.dead_at_ms).unwrap_or(i64::MAX))
 }

@@ -1,7 +1,7 @@
 //! The record of decisions: one line of JSON for each that changed something, to be replayed later.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use reelpool_core::replay::Record;
@@ -27,7 +27,7 @@ impl Records {
     pub fn open(path: &Path) -> Self {
         let too_long = fs::metadata(path).is_ok_and(|about| about.len() > PUT_ASIDE_ABOVE);
         let put_aside = if too_long { fs::rename(path, path.with_extension("old.jsonl")) } else { Ok(()) };
-        let file = put_aside.and_then(|()| File::options().create(true).append(true).open(path));
+        let file = put_aside.and_then(|()| open_whole_lines(path));
         let mut records = Self { path: path.to_path_buf(), file: None, last: None };
         match file {
             Ok(file) => records.file = Some(file),
@@ -64,6 +64,18 @@ impl Records {
     }
 }
 
+/// Opens the file to go on after its last whole line: a run that was killed may have left a part of one.
+fn open_whole_lines(path: &Path) -> io::Result<File> {
+    let mut file = File::options().read(true).create(true).append(true).open(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if whole < text.len() {
+        file.set_len(whole as u64)?;
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +102,9 @@ mod tests {
         assert!(!records.take(&record(0, 2)), "nothing new");
         assert!(records.take(&record(1, 3)));
         drop(records);
+        let mut torn = fs::read(&path).unwrap();
+        torn.extend(b"{\"version\":1,\"pol");
+        fs::write(&path, torn).unwrap();
         assert!(Records::open(&path).take(&record(1, 4)), "a new run says where it begins");
         let text = fs::read_to_string(&path).unwrap();
         let read: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

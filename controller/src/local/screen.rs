@@ -99,8 +99,8 @@ impl Progress {
                 bar
             });
             bar.set_prefix(fitted(&job.source.key, NAME_WIDTH));
-            bar.set_position(u64::from(job.permille.min(1000)));
             bar.set_message(job_text(job));
+            bar.set_position(u64::from(job.permille.min(1000)));
             self.jobs.insert(member.id.clone(), bar);
         }
         for (_, bar) in gone {
@@ -139,7 +139,7 @@ pub fn fleet_line(decision: &Decision, masters: Option<MastersState>) -> String 
         None => parts.push("queue not known".to_owned()),
     }
     if let Some(awaited) = masters.map(|masters| masters.awaited).filter(|awaited| *awaited > 0) {
-        parts.push(format!("{awaited} still being written"));
+        parts.push(format!("{awaited} not complete yet"));
     }
     let counts = decision.explain.workers.unwrap_or_default();
     let kinds = [
@@ -166,7 +166,10 @@ pub fn job_text(job: &JobStatus) -> String {
         Stage::Committing => "committing",
         Stage::Transcoding => {
             let done = format!("{:>3} %", job.permille.min(1000) / 10);
-            let speed = job.speed_milli.map(|speed| format!("  {}.{:02}×", speed / 1000, speed % 1000 / 10));
+            let speed = job
+                .speed_milli
+                .filter(|speed| *speed > 0)
+                .map(|speed| format!("  {}.{:02}×", speed / 1000, speed % 1000 / 10));
             let left = job.left_ms.map(|left| format!("  {} left", clock(Duration::from_millis(left))));
             return [Some(done), speed, left].into_iter().flatten().collect();
         }
@@ -244,7 +247,7 @@ mod tests {
         let awaited = MastersState { awaited: 1, ..MastersState::default() };
         assert_eq!(
             fleet_line(&decision, Some(awaited)),
-            "4 waiting, 1 in flight · 1 still being written · 1 starting, 1 busy · 5 = ceil((4 waiting + 1 in flight) / 1)"
+            "4 waiting, 1 in flight · 1 not complete yet · 1 starting, 1 busy · 5 = ceil((4 waiting + 1 in flight) / 1)"
         );
         observation.queue = Sample::Missing { cause: "no answer".to_owned(), since: now };
         observation.workers = Sample::Known { value: Vec::new(), observed_at: now };

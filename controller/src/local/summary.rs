@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::Rendition;
+use reelpool_protocol::manifest::{Rendition, Timings};
 use reelpool_protocol::{JobId, Source};
 
+use super::earlier::DoneMaster;
 use super::screen::clock;
 
 /// The most steps of the fleet's way that are shown.
@@ -32,15 +33,21 @@ struct Row {
 #[derive(Debug, Default)]
 pub struct Summary {
     rows: BTreeMap<(String, Option<JobId>), Row>,
+    /// How many of them were done by earlier runs.
+    before: usize,
+    refused: usize,
     /// How many workers were asked for, one after the other.
     way: Vec<u32>,
 }
 
 impl Summary {
-    /// Takes how many workers there are to be.
-    pub fn target(&mut self, workers: u32) {
-        if self.way.last() != Some(&workers) {
-            self.way.push(workers);
+    /// Takes a decision: how many workers there were, and how many there are to be.
+    pub fn target(&mut self, from: u32, to: u32) {
+        if self.way.is_empty() {
+            self.way.push(from);
+        }
+        if self.way.last() != Some(&to) {
+            self.way.push(to);
         }
     }
 
@@ -77,6 +84,27 @@ impl Summary {
     pub fn given_up(&mut self, job: Option<JobId>, source: Option<&Source>, reason: &str, detail: &str) {
         let failed = Outcome::Failed { reason: reason.to_owned(), detail: detail.to_owned() };
         self.ended(job, source, &failed, 0);
+    }
+
+    /// Takes a job that an earlier run has done, unless this run had to do with it and knows better.
+    pub fn done_before(&mut self, done: DoneMaster) {
+        let DoneMaster { job, source, manifest } = done;
+        let key = (source.key.clone(), Some(job));
+        let known = self.rows.get(&key).map(|row| &row.end);
+        if known.is_some_and(|end| matches!(end, End::Done { .. } | End::Failed { .. })) {
+            return;
+        }
+        self.before += 1;
+        let Timings { fetch_ms, probe_ms, transcode_ms, publish_ms } = manifest.timings;
+        let held_for_ms =
+            [fetch_ms, probe_ms, transcode_ms, publish_ms].into_iter().fold(0, u64::saturating_add);
+        let end = End::Done { renditions: manifest.renditions, warnings: manifest.warnings };
+        self.rows.insert(key, Row { master: source.key, end, held_for_ms });
+    }
+
+    /// Takes how many masters were not enqueued because of their name or their ladder file.
+    pub fn refused(&mut self, masters: usize) {
+        self.refused = masters;
     }
 
     /// How many jobs were given up for good.
@@ -151,7 +179,12 @@ impl Summary {
             lines.extend(notes.iter().map(|note| note.replace('\n', " ")));
             lines.push(String::new());
         }
-        lines.push(format!("jobs:       {} done, {} failed{not_done}", self.done(), self.failed()));
+        let before =
+            if self.before > 0 { format!(" ({} before this run)", self.before) } else { String::new() };
+        lines.push(format!("jobs:       {} done{before}, {} failed{not_done}", self.done(), self.failed()));
+        if self.refused > 0 {
+            lines.push(format!("refused:    {} masters, as the log says", self.refused));
+        }
         lines.push(format!("fleet:      {}", self.way()));
         lines.push(format!("time:       {}", clock(took)));
         lines.push(format!("renditions: {output}\n"));

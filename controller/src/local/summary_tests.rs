@@ -1,5 +1,6 @@
 use super::*;
-use reelpool_protocol::Ladder;
+use reelpool_protocol::manifest::MasterInfo;
+use reelpool_protocol::{Ladder, Manifest};
 
 fn source(key: &str) -> Source {
     Source { bucket: "masters".into(), key: key.into(), version: None, etag: None, size: None }
@@ -31,8 +32,9 @@ fn committed() -> Outcome {
 #[test]
 fn the_whole_table() {
     let mut summary = Summary::default();
-    for target in [0, 3, 3, 1, 0] {
-        summary.target(target);
+    // A fleet follows its target with a delay.
+    for (from, to) in [(0, 3), (3, 3), (3, 1), (2, 1), (1, 0)] {
+        summary.target(from, to);
     }
     summary.ended(Some(id("cat.mp4")), Some(&source("cat.mp4")), &committed(), 12_345);
     let failed =
@@ -77,12 +79,52 @@ fn a_job_counts_once_and_done_stays_done() {
     assert_eq!(summary.done(), 2);
     summary.given_up(Some(id("b")), None, "receive_count_exceeded", "received 5 times");
     assert_eq!(summary.failed(), 1);
+    summary.refused(2);
+    assert!(summary.render("out", Duration::ZERO).contains("refused:    2 masters, as the log says\n"));
+}
+
+#[test]
+fn what_earlier_runs_did_is_shown_but_not_in_place_of_what_this_one_did() {
+    let done = |key: &str| DoneMaster {
+        job: id(key),
+        source: source(key),
+        manifest: Manifest {
+            format: 1,
+            job_id: id(key),
+            attempt: "1".into(),
+            worker: "w".into(),
+            source: source(key),
+            ladder: Ladder::default(),
+            master: MasterInfo {
+                bytes: 1,
+                width: 640,
+                height: 360,
+                duration_ms: 1,
+                video_codec: "h264".into(),
+                audio_codec: None,
+            },
+            renditions: vec![rendition("360p", 640, 360, 5)],
+            warnings: Vec::new(),
+            timings: Timings { fetch_ms: 100, probe_ms: 100, transcode_ms: 1000, publish_ms: 300 },
+        },
+    };
+    let mut summary = Summary::default();
+    summary.ended(Some(id("now.mp4")), Some(&source("now.mp4")), &committed(), 2_000);
+    summary.ended(Some(id("seen.mp4")), Some(&source("seen.mp4")), &Outcome::AlreadyDone, 9);
+    for key in ["now.mp4", "seen.mp4", "old.mp4"] {
+        summary.done_before(done(key));
+    }
+    let text = summary.render("out", Duration::ZERO);
+    assert!(text.contains("now.mp4   720p       1280x720  1234567      2.0"), "{text}");
+    assert!(text.contains("old.mp4   360p        640x360        5      1.5"), "{text}");
+    assert!(text.contains("seen.mp4  360p"), "{text}");
+    assert!(text.contains("jobs:       3 done (2 before this run), 0 failed\n"), "{text}");
 }
 
 #[test]
 fn a_long_way_is_shortened() {
     let mut summary = Summary::default();
-    (0..100).for_each(|target| summary.target(target));
+    (0..99).for_each(|from| summary.target(from, from + 1));
     let way = summary.way();
     assert!(way.starts_with("0 → 1 → 2") && way.ends_with("98 → 99") && way.contains(" → … → "), "{way}");
     assert!(way.split(" → ").count() == MAX_STEPS + 1);

@@ -10,7 +10,8 @@ pub fn decision(record: &Record) {
     let decision = &record.decision;
     let (from, to) = (record.observation.current, decision.target);
     let limits: Vec<&str> = decision.limits.iter().map(|limit| limit.as_str()).collect();
-    let (reason, limits) = (decision.reason.as_str(), limits.join(","));
+    let limits = (!limits.is_empty()).then(|| limits.join(","));
+    let reason = decision.reason.as_str();
     if from == to {
         tracing::info!(reason, limits, "fleet {to}: {decision}");
     } else {

@@ -5,7 +5,9 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
@@ -37,9 +39,15 @@ impl SqsQueue {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        // Requests are signed for a region: the user's, else the one that Amazon's URLs carry, else any.
-        let region = region_of(url).or_else(|| endpoint_url.map(|_| Region::new("us-east-1")));
-        let region = RegionProviderChain::default_provider().or_else(region);
+        let region = match (region_of(url), endpoint_url) {
+            // A queue is asked where it is, whatever region is the user's default.
+            (Some(region), None) => RegionProviderChain::first_try(region),
+            // Anything but Amazon takes any region: the instance need not be asked for its own.
+            (_, Some(_)) => RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(ProfileFileRegionProvider::new())
+                .or_else(Region::new("us-east-1")),
+            (None, None) => RegionProviderChain::default_provider(),
+        };
         let mut loader =
             aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).region(region);
         if let Some(endpoint) = endpoint_url {

@@ -91,7 +91,8 @@ fn filter_graph(plan: &Plan) -> String {
     let last = plan.renditions.len().saturating_sub(1);
     for (i, Planned { width, height, .. }) in plan.renditions.iter().enumerate() {
         let scale = format!("scale={width}:{height}:flags=bicubic");
-        let filters = if i == 0 { first_filters(plan, scale, &fps) } else { scale };
+        // Rounded sizes make each scale guess a new pixel shape.
+        let filters = if i == 0 { first_filters(plan, scale, &fps) } else { format!("{scale},setsar=1") };
         if i > 0 {
             let _ = write!(graph, ";[p{i}]");
         }

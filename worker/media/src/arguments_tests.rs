@@ -62,8 +62,8 @@ fn the_whole_shape() {
 zscale=transferin=arib-std-b67:primariesin=bt2020:matrixin=bt2020nc:transfer=linear:npl=100,\
 format=gbrpf32le,zscale=primaries=bt709,tonemap=tonemap=hable:desat=0,zscale=transfer=bt709:matrix=bt709:range=tv,\
 format=yuv420p,setsar=1,split=2[v0][p1];\
-[p1]scale=720:1280:flags=bicubic,split=2[v1][p2];\
-[p2]scale=360:640:flags=bicubic[v2]
+[p1]scale=720:1280:flags=bicubic,setsar=1,split=2[v1][p2];\
+[p2]scale=360:640:flags=bicubic,setsar=1[v2]
 -map\n[v0]\n-map\n[v1]\n-map\n[v2]\n-c:v\nlibx264\n-preset\nmedium\n-crf\n22
 -maxrate:v:0\n13454k\n-bufsize:v:0\n26908k\n-maxrate:v:1\n7323k\n-bufsize:v:1\n14646k\n-maxrate:v:2\n2590k\n-bufsize:v:2\n5180k
 -fps_mode\npassthrough\n-profile:v\nhigh\n-pix_fmt\nyuv420p\n-sc_threshold\n0\n-threads\n2\n-g\n240

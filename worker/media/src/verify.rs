@@ -73,6 +73,8 @@ struct Found {
     picture: Picture,
     keys: Vec<i64>,
     size: Option<(u32, u32)>,
+    /// The shape of its pixels, where that is not square.
+    pixel_shape: Option<String>,
     audio: bool,
 }
 
@@ -86,7 +88,7 @@ async fn look(engine: &Engine, job: &Job<'_>, path: &Path) -> Result<Found, Medi
         "-format_whitelist",
         "mov",
     ];
-    let entries = "packet=stream_index,pts_time,dts_time,duration_time,flags:stream=codec_type,width,height";
+    let entries = "packet=stream_index,pts_time,dts_time,duration_time,flags:stream=codec_type,width,height,sample_aspect_ratio";
     let mut args: Vec<OsString> = args.map(OsString::from).to_vec();
     args.extend(["-show_entries", entries, "-of", "compact=p=1:nk=0"].map(OsString::from));
     args.push(crate::probe::file_url(path));
@@ -134,6 +136,8 @@ impl Reader {
         } else if field("codec_type") == Some("video") {
             let number = |name| field(name).and_then(|text: &str| text.parse().ok());
             self.found.size = number("width").zip(number("height"));
+            let shape = field("sample_aspect_ratio").filter(|shape| !matches!(*shape, "1:1" | "0:1" | "N/A"));
+            self.found.pixel_shape = shape.map(str::to_owned);
         }
     }
 }
@@ -142,6 +146,9 @@ impl Reader {
 fn check(plan: &Plan, planned: &Planned, found: &Found) -> Result<(), String> {
     if found.size != Some((planned.width, planned.height)) {
         return Err(format!("its size is {:?} instead of {}x{}", found.size, planned.width, planned.height));
+    }
+    if let Some(shape) = &found.pixel_shape {
+        return Err(format!("its pixels are not square but {shape}"));
     }
     if found.audio != plan.audio.is_some() {
         return Err(

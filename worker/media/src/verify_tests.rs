@@ -18,7 +18,7 @@ fn listed(frames: u32, grid: u32) -> Found {
         reader.line(&format!("packet|stream_index=0|pts_time={at:.6}|duration_time=0.033333|flags={flags}"));
         reader.line("packet|stream_index=1|pts_time=0.000000|duration_time=9.000000|flags=K_");
     }
-    reader.line("stream|codec_type=video|width=640|height=360");
+    reader.line("stream|codec_type=video|width=640|height=360|sample_aspect_ratio=1:1");
     let Reader { counter, mut found } = reader;
     found.picture = counter.finish();
     found
@@ -34,9 +34,10 @@ fn a_sound_rendition_passes() {
 #[test]
 fn each_fault_is_found() {
     let plan = planned();
-    let faults: [(&str, Found); 6] = [
+    let faults: [(&str, Found); 7] = [
         ("its size is", Found { size: Some((640, 358)), ..listed(300, 60) }),
         ("its size is", Found { size: None, ..listed(300, 60) }),
+        ("pixels are not square", Found { pixel_shape: Some("845:848".into()), ..listed(300, 60) }),
         ("a sound that was not planned", Found { audio: true, ..listed(300, 60) }),
         ("no key frame at 2000 ms", listed(300, 100)),
         (

@@ -1,28 +1,26 @@
 //! Watches the masters folder and enqueues each complete master once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use reelpool_protocol::message::{job_message, s3_event};
-use reelpool_protocol::{JobRequest, Source};
-use reelpool_spool::{Queue, Sent, SpoolError};
+use reelpool_spool::{Queue, Sent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
+pub mod enqueue;
 pub mod settle;
 pub mod walk;
 
-use settle::{Notice, Settling, Version};
+pub use enqueue::{BUCKET, source};
+use enqueue::{EnqueueError, enqueue};
+use settle::{Notice, Settling};
 use walk::{Folder, Named};
-
-/// The bucket name that stands for the masters folder in messages.
-pub const BUCKET: &str = "masters";
 
 /// How often the whole folder is looked at, for what the watch cannot notice (writers on other machines).
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(15);
@@ -32,6 +30,8 @@ const LOOK_AT_ALL_UNWATCHED: Duration = Duration::from_secs(2);
 const SEND_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Masters that arrive together are enqueued together, so that the fleet grows for all of them in one decision.
 const GATHER: Duration = Duration::from_millis(200);
+/// For how long notices are gathered before they are taken.
+const TAKE_TOGETHER: Duration = Duration::from_millis(50);
 /// How many notices may wait; when there are more, the folder is looked at instead.
 const NOTICES: usize = 8192;
 /// How many masters are enqueued before notices are read again.
@@ -48,8 +48,8 @@ pub struct MastersState {
     pub enqueued: u64,
     /// How many files are still being written, or have not been quiet for long enough.
     pub awaited: usize,
-    /// How many masters were refused with a warning.
-    pub refused: u64,
+    /// How many masters are refused, each with a warning: for their name or their ladder file.
+    pub refused: usize,
 }
 
 /// A watch that runs; dropping it ends it. What it was enqueuing is enqueued or not, never half.
@@ -101,6 +101,8 @@ pub fn start(folder: Folder, queue: Arc<Queue>) -> MastersWatch {
         state: MastersState::default(),
         state_in,
         warned: HashSet::new(),
+        bad_ladders: BTreeSet::new(),
+        unusable: 0,
         send_failed: None,
     };
     let task = tokio::spawn(work.run(notices, lost, watcher));
@@ -164,6 +166,10 @@ struct Work {
     state: MastersState,
     state_in: watch::Sender<MastersState>,
     warned: HashSet<PathBuf>,
+    /// The masters whose ladder files cannot be used.
+    bad_ladders: BTreeSet<String>,
+    /// How many files could not be masters when all were last looked at.
+    unusable: usize,
     /// When to send again after a send has failed.
     send_failed: Option<Duration>,
 }
@@ -199,7 +205,8 @@ impl Work {
             let more = self.enqueue_complete().await;
             let awaited = self.files.unsettled();
             let quiet = looked && awaited == 0 && notices.is_empty() && !lost.load(Ordering::SeqCst);
-            self.state = MastersState { settled: quiet, awaited, ..self.state };
+            let refused = self.bad_ladders.len() + self.unusable;
+            self.state = MastersState { settled: quiet, awaited, refused, ..self.state };
             self.state_in.send_if_modified(|state| std::mem::replace(state, self.state) != self.state);
             if more {
                 continue;
@@ -211,6 +218,8 @@ impl Work {
             tokio::select! {
                 () = tokio::time::sleep_until(wake) => {}
                 next = notices.recv(), if watcher.is_some() => {
+                    // A writer makes many notices: they are taken together.
+                    tokio::time::sleep(TAKE_TOGETHER).await;
                     look_again |= next.is_none_or(|next| self.take(next));
                 }
             }
@@ -250,7 +259,6 @@ impl Work {
 
     fn warn_unusable(&mut self, path: &Path, why: &'static str) {
         if self.warned.insert(path.to_path_buf()) {
-            self.state.refused += 1;
             tracing::warn!("{} is not taken as a master: {why}: rename it", path.display());
         }
     }
@@ -269,7 +277,10 @@ impl Work {
             Err(_) => return false,
         };
         let now = self.now();
-        self.files.only(&walk::keys(&found));
+        let keys = walk::keys(&found);
+        self.files.only(&keys);
+        self.bad_ladders.retain(|key| keys.contains(key));
+        self.unusable = found.unusable.len();
         for (key, seen) in found.masters {
             self.files.look(&key, seen, now);
         }
@@ -319,6 +330,7 @@ impl Work {
         for (key, version, sent) in sent.await.unwrap_or_default() {
             match sent {
                 Ok(sent) => {
+                    self.bad_ladders.remove(&key);
                     if let Sent::New(_) = sent {
                         self.state.enqueued += 1;
                         tracing::info!(master = %key, bytes = version.size, "enqueued");
@@ -326,7 +338,7 @@ impl Work {
                     self.files.settle(&key, version);
                 }
                 Err(EnqueueError::Ladder(error)) => {
-                    self.state.refused += 1;
+                    self.bad_ladders.insert(key.clone());
                     tracing::warn!("{key} is not enqueued: {error}: write its ladder as 720p,480p");
                     self.files.settle(&key, version);
                 }
@@ -340,59 +352,6 @@ impl Work {
         }
         full && self.send_failed.is_none()
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum EnqueueError {
-    #[error(transparent)]
-    Ladder(#[from] walk::LadderFileError),
-    #[error(transparent)]
-    Queue(#[from] SpoolError),
-}
-
-/// Sends the master's event, unless it was sent before: by this run or by an earlier one.
-fn enqueue(folder: &Folder, queue: &Queue, key: &str, version: &Version) -> Result<Sent, EnqueueError> {
-    let source = source(key, version);
-    let ladder = version.ladder.as_ref().map(|_| folder.ladder(key)).transpose()?;
-    // Length first, so that no two masters give the same identity.
-    let identity = format!("{BUCKET}/{}:{key}/{}", key.len(), version.etag);
-    let (identity, body) = match ladder {
-        None => (identity, s3_event(&source, &rfc3339(SystemTime::now()))),
-        Some(ladder) => {
-            (format!("{identity}/{ladder}"), job_message(&JobRequest { source, ladder: Some(ladder) }))
-        }
-    };
-    Ok(queue.send_once(&identity, &body, Duration::ZERO)?)
-}
-
-/// The master as messages name it.
-#[must_use]
-pub fn source(key: &str, version: &Version) -> Source {
-    Source {
-        bucket: BUCKET.to_owned(),
-        key: key.to_owned(),
-        version: None,
-        etag: Some(version.etag.clone()),
-        size: Some(version.size),
-    }
-}
-
-/// A time as AWS writes it, `2026-01-31T12:00:00.000Z`. The calendar is from "chrono-Compatible Low-Level Date
-/// Algorithms" by Howard Hinnant (`civil_from_days`).
-fn rfc3339(at: SystemTime) -> String {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second, milli) =
-        (seconds / 3600, seconds / 60 % 60, seconds % 60, since.subsec_millis());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 #[cfg(test)]
