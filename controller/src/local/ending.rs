@@ -1,0 +1,102 @@
+//! The end of a run: everyone finishes or hands back, and what is known goes into the summary.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reelpool_core::Timestamp;
+use reelpool_protocol::{JobId, Ladder, message};
+use reelpool_spool::DeadLetter;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::masters::walk::Folder;
+use super::{Up, earlier};
+
+/// How much longer than its grace period a worker may take to end: it may have to wait for a receive, and to hand
+/// its job back.
+const BEYOND_GRACE: Duration = Duration::from_secs(60);
+/// How long a worker may take to end that was killed.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+/// The most dead letters that are looked at for the summary.
+const MAX_DEAD_LETTERS: u32 = 10_000;
+/// The most masters of earlier runs that are shown in the summary.
+const MAX_EARLIER: usize = 500;
+
+impl Up {
+    /// Stops everyone: each finishes its job or hands it back. Returns whether it had to be done at once.
+    pub(super) async fn stop(&mut self, grace: u64) -> bool {
+        self.masters = None;
+        let mut at_once = false;
+        let mut deadline = Instant::now() + Duration::from_secs(grace) + BEYOND_GRACE;
+        if !self.fleet.members.is_empty() {
+            let workers = self.fleet.members.len();
+            tracing::info!(workers, "stopping: each worker finishes its job or hands it back");
+            self.progress.say("stopping: workers finish or hand back; Ctrl-C stops at once");
+        }
+        for member in &mut self.fleet.members {
+            member.process.signal(Signal::TERM);
+            member.stopping_since.get_or_insert(self.clock.now());
+        }
+        while !self.fleet.members.is_empty() {
+            tokio::select! {
+                news = self.news.recv() => match news {
+                    // A worker that is being stopped has no say in whether the run goes on.
+                    Some((id, news)) => drop(self.take(&id, news)),
+                    None => break,
+                },
+                () = self.signals.next(), if !at_once => {
+                    at_once = true;
+                    tracing::info!("stopping at once: jobs in hand are offered again when their hold runs out");
+                    self.kill_all();
+                    deadline = Instant::now() + AFTER_KILL;
+                }
+                () = sleep_until(deadline) => {
+                    if at_once {
+                        break;
+                    }
+                    tracing::warn!(workers = self.fleet.members.len(), "workers do not end: they are killed");
+                    self.kill_all();
+                    deadline += Duration::from_secs(60);
+                }
+            }
+        }
+        at_once
+    }
+
+    fn kill_all(&self) {
+        for member in &self.fleet.members {
+            member.process.signal(Signal::KILL);
+        }
+    }
+
+    /// Takes jobs into the summary that were given up while no worker lived to say so.
+    pub(super) async fn add_dead_letters(&mut self, default_ladder: &Ladder) {
+        let Some(queue) = self.embedded.clone() else { return };
+        let read = tokio::task::spawn_blocking(move || queue.dead_letters(MAX_DEAD_LETTERS));
+        let Ok(Ok(Ok(letters))) = timeout(Duration::from_secs(10), read).await else { return };
+        let began = self.clock.origin();
+        for letter in letters.iter().filter(|letter| died_at(letter) >= began) {
+            let jobs = match message::parse(&letter.body) {
+                Ok(message::Message::Jobs(jobs)) => jobs,
+                _ => Vec::new(),
+            };
+            for job in jobs {
+                let ladder = job.ladder.as_ref().unwrap_or(default_ladder);
+                let id = JobId::of(&job.source, ladder);
+                self.summary.given_up(Some(id), Some(&job.source), &letter.reason, &letter.detail);
+            }
+        }
+    }
+
+    /// Takes masters into the summary that earlier runs have done.
+    pub(super) async fn add_earlier(&mut self, folder: Folder, output: PathBuf, ladder: Ladder) {
+        let read = tokio::task::spawn_blocking(move || earlier::done_masters(&folder, &output, &ladder));
+        for done in read.await.unwrap_or_default().into_iter().take(MAX_EARLIER) {
+            self.summary.done_before(done);
+        }
+    }
+}
+
+fn died_at(letter: &DeadLetter) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(letter.dead_at_ms).unwrap_or(i64::MAX))
+}
