@@ -1,14 +1,13 @@
 //! The command line, read into types that cannot be wrong.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use reelpool_core::{Millis, Policy, PolicyError, PolicySpec, Target};
-use reelpool_protocol::Ladder;
-
-use crate::queue::{QueueUrl, QueueUrlError};
+use reelpool_protocol::location::endpoint_url;
+use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 /// What `reelpool` was asked to do.
 #[derive(Debug, Parser)]
@@ -55,18 +54,18 @@ pub struct UpArgs {
     pub data: PathBuf,
     /// Where masters come from: a folder (default: DIR/masters) or `s3://bucket[/prefix]`
     #[arg(long, value_name = "PLACE", help_heading = "Places")]
-    pub masters: Option<String>,
+    pub masters: Option<Location>,
     /// Where renditions go: a folder (default: DIR/renditions) or `s3://bucket[/prefix]`
     #[arg(long, value_name = "PLACE", help_heading = "Places")]
-    pub output: Option<String>,
+    pub output: Option<Location>,
     /// An SQS queue to take jobs from, instead of watching a folder
     #[arg(long, value_name = "URL", help_heading = "Places")]
-    pub queue_url: Option<String>,
+    pub queue_url: Option<QueueUrl>,
     /// Where SQS and S3 are, when not at Amazon
-    #[arg(long, value_name = "URL", help_heading = "Places")]
+    #[arg(long, value_name = "URL", help_heading = "Places", value_parser = endpoint_url)]
     pub endpoint_url: Option<String>,
     /// Where messages go that are given up (default: what the queue's redrive policy names)
-    #[arg(long, value_name = "URL", help_heading = "Places", requires = "queue_url")]
+    #[arg(long, value_name = "URL", help_heading = "Places", requires = "queue_url", value_parser = endpoint_url)]
     pub dead_letter_queue_url: Option<String>,
 
     /// The fewest workers, even when nothing waits
@@ -105,7 +104,7 @@ pub struct UpArgs {
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     ])]
     pub preset: Option<String>,
-    /// After how many seconds without a sign of its worker a job is offered to another
+    /// After how many seconds without a sign of its worker a job is offered to another (default: 30, with SQS 120)
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..=43_200), help_heading = "Jobs")]
     pub visibility_timeout: Option<u64>,
     /// How often a job is tried before it is given up
@@ -114,6 +113,12 @@ pub struct UpArgs {
     /// How long a worker that is stopped may take to finish its job before it hands it back
     #[arg(long, value_name = "SECONDS", value_parser = seconds(0), help_heading = "Jobs")]
     pub grace: Option<u64>,
+    /// Threads for each worker's ffmpeg (default: the number of cores)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "Jobs")]
+    pub threads: Option<u32>,
+    /// Refuse masters with more pixels a frame (default: 40 million)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Jobs")]
+    pub max_pixels: Option<u64>,
     /// The longest a job may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1), help_heading = "Jobs")]
     pub deadline: Option<u64>,
@@ -165,7 +170,10 @@ fn seconds(least: u64) -> clap::builder::RangedU64ValueParser {
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let said: Vec<String> = lines
         .filter(|line| !line.is_empty())
         .map(|line| if line.starts_with("tip:") { format!("({line})") } else { line.to_owned() })
@@ -212,10 +220,10 @@ pub enum Place {
         endpoint_url: Option<String>,
         /// Where messages go that are given up.
         dead_letter_queue_url: Option<String>,
-        /// `s3://bucket[/prefix]`.
-        masters: String,
-        /// `s3://bucket[/prefix]`.
-        output: String,
+        /// A bucket.
+        masters: Location,
+        /// A bucket, or another part of the masters' one.
+        output: Location,
     },
 }
 
@@ -234,6 +242,10 @@ pub struct WorkerOptions {
     pub max_attempts: Option<u32>,
     /// The grace period, in seconds.
     pub grace: Option<u64>,
+    /// Threads for ffmpeg.
+    pub threads: Option<u32>,
+    /// The most pixels a frame of a master may have.
+    pub max_pixels: Option<u64>,
     /// The longest a job may take, in seconds.
     pub deadline: Option<u64>,
     /// ffmpeg.
@@ -250,24 +262,21 @@ pub enum UsageError {
     /// The numbers of the policy contradict each other.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The queue's URL cannot be one.
-    #[error(transparent)]
-    QueueUrl(#[from] QueueUrlError),
     /// The embedded queue was named as if it were another's.
     #[error(
         "--queue-url {0}: the embedded queue is used by itself: leave --queue-url out, and choose its place with --data"
     )]
-    EmbeddedQueue(String),
+    EmbeddedQueue(QueueUrl),
     /// Masters in S3 without a queue that tells of them.
     #[error(
         "--masters {0} needs a queue that tells of new objects: give --queue-url, the SQS queue that the bucket notifies"
     )]
-    MastersNeedQueue(String),
+    MastersNeedQueue(Location),
     /// Renditions to S3 without an SQS queue.
     #[error(
         "--output {0} goes with an SQS queue: give --queue-url and --masters s3://bucket too, or name a folder as --output"
     )]
-    OutputNeedsQueue(String),
+    OutputNeedsQueue(Location),
     /// An SQS queue without masters in S3.
     #[error(
         "--queue-url takes jobs for masters in S3: give --masters s3://bucket too, or leave --queue-url out to watch a folder"
@@ -281,29 +290,15 @@ pub enum UsageError {
         "--endpoint-url is where SQS and S3 are: give --queue-url, --masters s3://… and --output s3://… too, or leave it out"
     )]
     EndpointNeedsQueue,
-    /// A URL that is none.
-    #[error("{option} {value}: not an http or https URL: write it as http://host:port")]
-    NotAUrl {
-        /// The option.
-        option: &'static str,
-        /// What it was given.
-        value: String,
-    },
-    /// An S3 place without a bucket.
-    #[error("{option} {value}: names no bucket: write it as s3://bucket or s3://bucket/prefix")]
-    NoBucket {
-        /// The option.
-        option: &'static str,
-        /// What it was given.
-        value: String,
-    },
-    /// A place of an unknown kind.
-    #[error("{option} {value}: neither a folder nor s3://bucket[/prefix]: name one of them")]
-    UnknownPlace {
-        /// The option.
-        option: &'static str,
-        /// What it was given.
-        value: String,
+    /// Renditions would be taken for masters.
+    #[error(
+        "--output {output} lies in --masters {masters}: its renditions would be taken for masters: name another place"
+    )]
+    OutputInMasters {
+        /// Where renditions were to go.
+        output: Location,
+        /// Where masters come from.
+        masters: Location,
     },
     /// It could never be done.
     #[error(
@@ -338,6 +333,8 @@ impl UpOptions {
                 visibility_timeout: args.visibility_timeout,
                 max_attempts: args.max_attempts,
                 grace: args.grace,
+                threads: args.threads,
+                max_pixels: args.max_pixels,
                 deadline: args.deadline,
                 ffmpeg: args.ffmpeg,
                 ffprobe: args.ffprobe,
@@ -371,71 +368,38 @@ fn policy(args: &UpArgs, cores: u32) -> Result<Policy, PolicyError> {
 }
 
 fn place(
-    masters: Option<String>,
-    output: Option<String>,
-    queue_url: Option<String>,
+    masters: Option<Location>,
+    output: Option<Location>,
+    queue_url: Option<QueueUrl>,
     endpoint_url: Option<String>,
     dead_letter_queue_url: Option<String>,
 ) -> Result<Place, UsageError> {
-    let masters = masters.map(|value| Location::read("--masters", value)).transpose()?;
-    let output = output.map(|value| Location::read("--output", value)).transpose()?;
-    for (option, value) in
-        [("--endpoint-url", &endpoint_url), ("--dead-letter-queue-url", &dead_letter_queue_url)]
-    {
-        if let Some(value) = value.as_ref().filter(|value| !is_http(value)) {
-            return Err(UsageError::NotAUrl { option, value: value.clone() });
-        }
-    }
     let Some(queue_url) = queue_url else {
         if endpoint_url.is_some() {
             return Err(UsageError::EndpointNeedsQueue);
         }
-        let masters = masters.map(Location::folder).transpose().map_err(UsageError::MastersNeedQueue)?;
-        let output = output.map(Location::folder).transpose().map_err(UsageError::OutputNeedsQueue)?;
+        let masters = masters.map(folder).transpose().map_err(UsageError::MastersNeedQueue)?;
+        let output = output.map(folder).transpose().map_err(UsageError::OutputNeedsQueue)?;
         return Ok(Place::Folders { masters, output });
     };
-    let queue_url = match queue_url.parse()? {
+    let queue_url = match queue_url {
         QueueUrl::Sqs(url) => url,
-        QueueUrl::Spool(_) => return Err(UsageError::EmbeddedQueue(queue_url)),
+        embedded @ QueueUrl::Spool(_) => return Err(UsageError::EmbeddedQueue(embedded)),
     };
-    let Some(Location::S3(masters)) = masters else { return Err(UsageError::QueueNeedsBucket) };
-    let Some(Location::S3(output)) = output else { return Err(UsageError::QueueNeedsOutput) };
+    let Some(masters @ Location::Bucket { .. }) = masters else { return Err(UsageError::QueueNeedsBucket) };
+    let Some(output @ Location::Bucket { .. }) = output else { return Err(UsageError::QueueNeedsOutput) };
+    if masters.contains(&output) {
+        return Err(UsageError::OutputInMasters { output, masters });
+    }
     Ok(Place::Aws { queue_url, endpoint_url, dead_letter_queue_url, masters, output })
 }
 
-/// A folder or a bucket.
-enum Location {
-    Folder(PathBuf),
-    S3(String),
-}
-
-impl Location {
-    fn read(option: &'static str, value: String) -> Result<Self, UsageError> {
-        if let Some(rest) = value.strip_prefix("s3://") {
-            let bucket = rest.split('/').next().unwrap_or_default();
-            return if bucket.is_empty() {
-                Err(UsageError::NoBucket { option, value })
-            } else {
-                Ok(Self::S3(value))
-            };
-        }
-        if value.is_empty() || value.contains("://") {
-            return Err(UsageError::UnknownPlace { option, value });
-        }
-        Ok(Self::Folder(Path::new(&value).to_path_buf()))
+/// The folder, or the bucket as an error.
+fn folder(at: Location) -> Result<PathBuf, Location> {
+    match at {
+        Location::Folder(path) => Ok(path),
+        bucket @ Location::Bucket { .. } => Err(bucket),
     }
-
-    /// The folder, or the bucket as an error.
-    fn folder(self) -> Result<PathBuf, String> {
-        match self {
-            Self::Folder(path) => Ok(path),
-            Self::S3(url) => Err(url),
-        }
-    }
-}
-
-fn is_http(value: &str) -> bool {
-    crate::queue::is_http_url(value)
 }
 
 #[cfg(test)]

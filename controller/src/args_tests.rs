@@ -18,7 +18,7 @@ fn the_command_line_is_sound() {
 #[test]
 fn without_options_it_is_one_machine_with_a_worker_for_each_core() {
     let options = read("").unwrap();
-    assert_eq!(options.data, Path::new("./reelpool-data"));
+    assert_eq!(options.data, PathBuf::from("./reelpool-data"));
     assert_eq!(options.place, Place::Folders { masters: None, output: None });
     let policy = options.policy.spec();
     assert_eq!((policy.min_workers, policy.max_workers), (0, 4));
@@ -54,8 +54,8 @@ fn sqs_and_s3() {
         queue_url: QUEUE.to_owned(),
         endpoint_url: Some("http://localhost:4566".to_owned()),
         dead_letter_queue_url: None,
-        masters: "s3://cats/in".to_owned(),
-        output: "s3://dogs".to_owned(),
+        masters: "s3://cats/in".parse().unwrap(),
+        output: "s3://dogs".parse().unwrap(),
     };
     assert_eq!(read(&line).unwrap().place, expected);
 }
@@ -88,20 +88,27 @@ fn what_is_wrong_is_said_in_one_line_with_what_to_do() {
             "give --masters s3://bucket too, or leave --queue-url out",
         ),
         (&format!("--queue-url {QUEUE} --masters s3://cats"), "give --output s3://bucket[/prefix] too"),
-        (&format!("--queue-url masters {s3}"), "--queue-url masters: not the URL of a queue"),
+        (
+            &format!("--queue-url masters {s3}"),
+            "invalid value 'masters' for '--queue-url <URL>': not the URL of a queue",
+        ),
         (&format!("--queue-url http://localhost:4566 {s3}"), "names no queue"),
         (&format!("--queue-url spool:///q {s3}"), "the embedded queue is used by itself"),
         ("--endpoint-url http://localhost:1", "--endpoint-url is where SQS and S3 are: give --queue-url"),
         (
             &format!("--endpoint-url localhost --queue-url {QUEUE} {s3}"),
-            "--endpoint-url localhost: not an http or https URL",
+            "invalid value 'localhost' for '--endpoint-url <URL>': not an http or https URL",
         ),
         ("--dead-letter-queue-url http://a/1/b", "the following required arguments were not provided"),
         (
             &format!("--queue-url {QUEUE} --masters s3:// --output s3://dogs"),
-            "--masters s3://: names no bucket",
+            "for '--masters <PLACE>': `` is not a bucket's name",
         ),
-        ("--masters gs://cats", "--masters gs://cats: neither a folder nor s3://bucket[/prefix]"),
+        ("--masters gs://cats", "`gs://` is not understood: write a folder's path or s3://bucket/prefix"),
+        (
+            &format!("--queue-url {QUEUE} --masters s3://cats --output s3://cats/out"),
+            "--output s3://cats/out/ lies in --masters s3://cats",
+        ),
         ("--exit-when-done --min-workers 1", "--exit-when-done with --min-workers 1"),
         ("--exit-when-done --paused", "--exit-when-done with --paused"),
     ] {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use reelpool_media::Preset;
+use reelpool_protocol::location::endpoint_url;
 use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 use crate::events::Events;
@@ -41,10 +42,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "PLACE", env = "REELPOOL_OUTPUT")]
     pub output: Location,
     /// The endpoint of SQS and S3, for anything but AWS itself.
-    #[arg(long, value_name = "URL", env = "REELPOOL_ENDPOINT_URL")]
+    #[arg(long, value_name = "URL", env = "REELPOOL_ENDPOINT_URL", value_parser = endpoint_url)]
     pub endpoint_url: Option<String>,
     /// Where messages go that cannot be done [default: what the queue's redrive policy names].
-    #[arg(long, value_name = "URL", env = "REELPOOL_DEAD_LETTER_QUEUE_URL")]
+    #[arg(long, value_name = "URL", env = "REELPOOL_DEAD_LETTER_QUEUE_URL", value_parser = endpoint_url)]
     pub dead_letter_queue_url: Option<String>,
     /// The renditions of a job that names none.
     #[arg(long, value_name = "RUNGS", env = "REELPOOL_LADDER", default_value_t)]

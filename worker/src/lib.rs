@@ -7,7 +7,6 @@
 
 pub mod args;
 pub mod attempt;
-pub mod aws;
 pub mod backoff;
 pub mod events;
 pub mod hex;

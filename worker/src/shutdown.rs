@@ -44,12 +44,13 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                state.shut_down();
-                let ask = if times == 0 { Ask::FinishBy(Instant::now() + grace) } else { Ask::Now };
                 tracing::info!(again = times > 0, "asked to stop");
+                let ask = if times == 0 { Ask::FinishBy(Instant::now() + grace) } else { Ask::Now };
+                // First this: whoever the state wakes asks for it.
                 if tell.send(ask).is_err() {
                     return;
                 }
+                state.shut_down();
             }
         });
         Ok(Self { ask })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use reelpool_aws::Patience;
 use reelpool_media::{Engine, Limits, MediaError, Sandbox, Tools};
 use reelpool_protocol::{Location, QueueUrl, WorkerEvent};
 use reelpool_spool::{Scratch, SpoolError, scratch};
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 
 use crate::args::RunArgs;
 use crate::attempt::Desk;
-use crate::aws;
 use crate::hold::Heartbeat;
 use crate::http::{self, Served};
 use crate::metrics::Metrics;
@@ -90,7 +90,7 @@ pub fn main(args: RunArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", aws::chain(&error as &(dyn StdError + 'static)));
+            eprintln!("error: {}", reelpool_aws::chain(&error as &(dyn StdError + 'static)));
             ExitCode::FAILURE
         }
     }
@@ -175,7 +175,16 @@ async fn config_if_needed(args: &RunArgs) -> Option<SdkConfig> {
         (&args.queue_url, &args.masters, &args.output),
         (QueueUrl::Spool(_), Location::Folder(_), Location::Folder(_))
     );
-    if local { None } else { Some(aws::config(args.endpoint_url.as_deref()).await) }
+    if local {
+        return None;
+    }
+    let queue_url = match &args.queue_url {
+        QueueUrl::Sqs(url) => Some(url.as_str()),
+        QueueUrl::Spool(_) => None,
+    };
+    // More than the longest long poll; the worker itself tries again, for as long as it holds the message.
+    let patience = Patience { attempt: Duration::from_secs(40), call: None };
+    Some(reelpool_aws::load(args.endpoint_url.as_deref(), queue_url, patience).await)
 }
 
 fn need(config: Option<&SdkConfig>) -> Result<&SdkConfig, StartError> {

@@ -12,8 +12,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The SDK warns of each place where it found no credentials; the error at the end says it better.
-const DEFAULT_FILTER: &str = "info,aws_config=error";
+/// What the AWS libraries warn of is told by our own errors, in one line.
+const DEFAULT_FILTER: &str = "info,aws_config=error,aws_smithy_runtime=error";
 
 /// Sends the log to standard error from now on.
 pub fn start(format: LogFormat) {

@@ -50,6 +50,14 @@ pub enum UpError {
         /// What the system said.
         source: io::Error,
     },
+    /// The worker program does not do what one of this version does.
+    #[error("the worker program {} cannot be used ({how}): take the reelpool-worker of this version, or name it with --worker", path.display())]
+    WorkerUnfit {
+        /// The program.
+        path: PathBuf,
+        /// How it ended.
+        how: String,
+    },
     /// The first worker ended before it was ready, and said why.
     #[error("{0}")]
     WorkerSaid(String),

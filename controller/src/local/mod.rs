@@ -181,7 +181,10 @@ impl Up {
     async fn run(&mut self, ground: &Ground) -> Result<Why, UpError> {
         let soon = reelpool_core::policy::expected_start_up(None).into();
         tokio::select! {
-            first = self.observer.first(soon) => first?,
+            fit = async {
+                self.observer.first(soon).await?;
+                process::check(&self.hands.program).await
+            } => fit?,
             () = self.signals.next() => return Ok(Why::Told),
         }
         if let (Some(folder), Some(queue)) = (&ground.masters, &ground.embedded) {

@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 
+use super::error::UpError;
+
 /// The longest event that is read, in bytes: one with twelve renditions has some four thousand.
 const MAX_EVENT: u64 = 256 * 1024;
 /// How long events of an ended process are waited for: something else may hold its end of the pipe.
@@ -103,6 +105,22 @@ pub fn start(program: &Program, id: &WorkerId, news: mpsc::Sender<(WorkerId, New
     Ok(Process { commands })
 }
 
+/// Asks the worker's program whether it finds all it needs: ffmpeg, the queue, masters, and a place to write to.
+pub async fn check(program: &Program) -> Result<(), UpError> {
+    let mut command = Command::new(&program.path);
+    command.args(&program.arguments).arg("--check").stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let answer = command.output().await;
+    let answer = answer.map_err(|source| UpError::WorkerProgram { path: program.path.clone(), source })?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&answer.stderr);
+    Err(match error_in(&said) {
+        Some(error) => UpError::WorkerSaid(error),
+        None => UpError::WorkerUnfit { path: program.path.clone(), how: answer.status.to_string() },
+    })
+}
+
 async fn supervise(
     mut child: Child,
     stdout: Option<ChildStdout>,
@@ -168,15 +186,19 @@ async fn listen(stdout: Option<ChildStdout>, id: WorkerId, news: mpsc::Sender<(W
     }
 }
 
-/// The last line of the log that begins with `error:`, without that word.
+/// The last error that the log tells.
 fn last_error(log: &Path) -> Option<String> {
     let mut file = File::open(log).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL))).ok()?;
     let mut tail = Vec::new();
     file.take(LOG_TAIL).read_to_end(&mut tail).ok()?;
-    let tail = String::from_utf8_lossy(&tail);
-    tail.lines().rev().find_map(|line| line.strip_prefix("error:")).map(|error| error.trim().to_owned())
+    error_in(&String::from_utf8_lossy(&tail))
+}
+
+/// The last line that begins with `error:`, without that word.
+fn error_in(text: &str) -> Option<String> {
+    text.lines().rev().find_map(|line| line.strip_prefix("error:")).map(|error| error.trim().to_owned())
 }
 
 /// Removes the oldest logs, so that `keep` are left.

@@ -18,6 +18,8 @@ use crate::queue::sqs::SqsQueue;
 
 /// How many logs of earlier runs are kept.
 const KEPT_LOGS: usize = 50;
+/// The visibility timeout of the embedded queue, in seconds: its heartbeats cost nothing and never cross a network.
+const EMBEDDED_VISIBILITY: u64 = 30;
 /// The name of the worker's program.
 const WORKER: &str = "reelpool-worker";
 
@@ -54,7 +56,8 @@ impl Ground {
         let place = Where::prepare(&data, options).await?;
         let mut arguments = place.arguments;
         arguments.extend(["--scratch".into(), scratch_root.into()]);
-        arguments.extend(worker_arguments(&options.worker));
+        let embedded = place.embedded.is_some().then_some(EMBEDDED_VISIBILITY);
+        arguments.extend(worker_arguments(&options.worker, embedded));
         let (run, token) = (random_hex(3)?, random_hex(32)?);
         Ok(Self {
             data,
@@ -126,14 +129,19 @@ impl Where {
             Place::Aws { queue_url, endpoint_url, dead_letter_queue_url, masters, output } => {
                 let queue = SqsQueue::connect(queue_url, endpoint_url.as_deref()).await?;
                 let mut arguments: Vec<OsString> = vec!["run".into(), "--queue-url".into(), queue_url.into()];
-                arguments.extend(["--masters".into(), masters.into(), "--output".into(), output.into()]);
+                arguments.extend([
+                    "--masters".into(),
+                    masters.to_string().into(),
+                    "--output".into(),
+                    output.to_string().into(),
+                ]);
                 push(&mut arguments, "--endpoint-url", endpoint_url.as_ref());
                 push(&mut arguments, "--dead-letter-queue-url", dead_letter_queue_url.as_ref());
                 Ok(Self {
                     queue: Arc::new(queue),
                     embedded: None,
                     masters: None,
-                    output: output.clone(),
+                    output: output.to_string(),
                     arguments,
                 })
             }
@@ -141,15 +149,18 @@ impl Where {
     }
 }
 
-fn worker_arguments(options: &WorkerOptions) -> Vec<OsString> {
+fn worker_arguments(options: &WorkerOptions, default_visibility: Option<u64>) -> Vec<OsString> {
     let mut all: Vec<OsString> =
         ["--listen", "127.0.0.1:0", "--events", "stdout", "--exit-with-parent"].map(Into::into).to_vec();
     push(&mut all, "--log-format", Some(options.log_format.as_str()));
     push(&mut all, "--ladder", options.ladder.as_ref().map(ToString::to_string));
     push(&mut all, "--preset", options.preset.as_ref());
-    push(&mut all, "--visibility-timeout", options.visibility_timeout.map(|n| n.to_string()));
+    let visibility = options.visibility_timeout.or(default_visibility);
+    push(&mut all, "--visibility-timeout", visibility.map(|n| n.to_string()));
     push(&mut all, "--max-attempts", options.max_attempts.map(|n| n.to_string()));
     push(&mut all, "--grace", options.grace.map(|n| n.to_string()));
+    push(&mut all, "--threads", options.threads.map(|n| n.to_string()));
+    push(&mut all, "--max-pixels", options.max_pixels.map(|n| n.to_string()));
     push(&mut all, "--deadline", options.deadline.map(|n| n.to_string()));
     push(&mut all, "--ffmpeg", options.ffmpeg.as_ref());
     push(&mut all, "--ffprobe", options.ffprobe.as_ref());

@@ -51,7 +51,7 @@ async fn everything_is_made_under_the_data_directory() {
     let expected = format!(
         "run --queue-url spool://{data}/queue --masters {data}/masters --output {data}/renditions \
          --scratch {data}/scratch --listen 127.0.0.1:0 --events stdout --exit-with-parent --log-format text \
-         --ladder 720p --grace 7"
+         --ladder 720p --visibility-timeout 30 --grace 7"
     );
     assert_eq!(arguments.join(" "), expected);
     let masters = ground.masters.as_ref().unwrap();

@@ -1,19 +1,15 @@
 //! The length of an Amazon SQS queue, and of anything that speaks its protocol.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::region::ProfileFileRegionProvider;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
+use reelpool_aws::{Patience, chain, is_without_credentials, region_for};
 use reelpool_core::QueueDepth;
 
 use super::{QueueError, QueueLength};
@@ -35,29 +31,17 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// The queue at `url`, asked at `endpoint_url` if given, with the standard chain of credentials and regions.
     pub async fn connect(url: &str, endpoint_url: Option<&str>) -> Result<Self, QueueError> {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let region = match (region_of(url), endpoint_url) {
-            // A queue is asked where it is, whatever region is the user's default.
-            (Some(region), None) => RegionProviderChain::first_try(region),
-            // Anything but Amazon takes any region: the instance need not be asked for its own.
-            (_, Some(_)) => RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-                .or_else(ProfileFileRegionProvider::new())
-                .or_else(Region::new("us-east-1")),
-            (None, None) => RegionProviderChain::default_provider(),
-        };
-        let mut loader =
-            aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).region(region);
-        if let Some(endpoint) = endpoint_url {
-            loader = loader.endpoint_url(endpoint);
-        }
-        let config = loader.load().await;
-        if config.region().is_none() {
+        let patience = Patience { attempt: ATTEMPT_TIMEOUT, call: Some(OPERATION_TIMEOUT) };
+        Self::with_config(&reelpool_aws::load(endpoint_url, Some(url), patience).await, url)
+    }
+
+    /// The queue at `url`, asked as `config` says.
+    pub fn with_config(config: &SdkConfig, url: &str) -> Result<Self, QueueError> {
+        let Some(region) = region_for(config, url) else {
             return Err(QueueError::NoRegion { queue: url.to_owned() });
-        }
-        Ok(Self { client: Client::new(&config), url: url.to_owned() })
+        };
+        let own = aws_sdk_sqs::config::Builder::from(config).region(region);
+        Ok(Self { client: Client::from_conf(own.build()), url: url.to_owned() })
     }
 }
 
@@ -86,14 +70,6 @@ impl QueueLength for SqsQueue {
     }
 }
 
-/// The region in the host name of an Amazon URL: `sqs.eu-west-1.amazonaws.com`.
-fn region_of(url: &str) -> Option<Region> {
-    let uri: http::Uri = url.parse().ok()?;
-    let host = uri.host()?;
-    let region = host.strip_prefix("sqs.")?.split_once(".amazonaws.com")?.0;
-    Some(Region::new(region.to_owned()))
-}
-
 /// Reads the three counts; one that is missing is an error, never a zero.
 fn depth_of(queue: &str, attributes: &HashMap<QueueAttributeName, String>) -> Result<QueueDepth, QueueError> {
     let count = |name: QueueAttributeName| {
@@ -113,23 +89,17 @@ fn depth_of(queue: &str, attributes: &HashMap<QueueAttributeName, String>) -> Re
 fn failed(queue: &str, error: &SdkError<GetQueueAttributesError>) -> QueueError {
     let queue = queue.to_owned();
     let detail = chain(error);
+    if is_without_credentials(error) {
+        return QueueError::NoCredentials { queue };
+    }
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             category(service.err().code().unwrap_or_default(), status, queue, detail)
         }
-        // The credentials are looked for while the request is built and signed.
-        SdkError::ConstructionFailure(_) => QueueError::NoCredentials { queue, detail },
-        SdkError::DispatchFailure(failure) if failure.is_user() || is_about_credentials(&detail) => {
-            QueueError::NoCredentials { queue, detail }
-        }
         SdkError::ResponseError(_) => QueueError::Unusable { queue, detail },
         _ => QueueError::Unreachable { queue, detail },
     }
-}
-
-fn is_about_credentials(detail: &str) -> bool {
-    detail.contains("credentials")
 }
 
 /// What an error code of SQS means, in its query protocol's words and in its JSON protocol's.
@@ -155,21 +125,6 @@ fn category(code: &str, status: u16, queue: String, detail: String) -> QueueErro
         _ if status >= 500 => QueueError::Unreachable { queue, detail },
         _ => QueueError::Unusable { queue, detail },
     }
-}
-
-/// An error and its causes in one line: the SDK's own text is often only "service error".
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text.replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -214,12 +169,5 @@ mod tests {
             let error = category(code, status, "q".to_owned(), "said".to_owned());
             assert_eq!(error.category(), expected, "{code} {status}");
         }
-    }
-
-    #[test]
-    fn amazon_urls_carry_their_region() {
-        let region = region_of("https://sqs.eu-west-1.amazonaws.com/123456789012/masters");
-        assert_eq!(region, Some(Region::new("eu-west-1")));
-        assert_eq!(region_of("http://localhost:4566/000000000000/masters"), None);
     }
 }

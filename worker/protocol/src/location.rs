@@ -57,6 +57,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
             Self::Bucket { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
@@ -157,6 +158,21 @@ pub enum QueueUrlError {
     NoQueue,
 }
 
+/// Reads the URL of a service, `http://host:port` or `https://host`, as a command line gives it.
+pub fn endpoint_url(text: &str) -> Result<String, EndpointUrlError> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.unwrap_or_default().split('/').next().unwrap_or_default();
+    if host.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(EndpointUrlError);
+    }
+    Ok(text.to_owned())
+}
+
+/// A text is not the URL of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an http or https URL: write it as http://host:port")]
+pub struct EndpointUrlError;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +189,10 @@ mod tests {
         assert_eq!(at("s3://cats"), bucket("cats", ""));
         assert_eq!(at("s3://cats/"), bucket("cats", ""));
         assert_eq!(at("s3://cats/in/4k"), bucket("cats", "in/4k/"));
+        assert_eq!(
+            ["s3://cats", "s3://cats/", "s3://cats/in"].map(|text| at(text).to_string()),
+            ["s3://cats", "s3://cats", "s3://cats/in/"]
+        );
         assert_eq!("s3:///x".parse::<Location>(), Err(LocationError::Bucket(String::new())));
         assert_eq!("gs://x".parse::<Location>(), Err(LocationError::Scheme("gs".into())));
     }

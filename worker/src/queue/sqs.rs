@@ -7,10 +7,10 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
+use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials, region_for};
 use serde::Deserialize;
 
 use super::{Queue, QueueError, Received, StopFlag};
-use crate::aws::{GIVE_CREDENTIALS, chain, is_without_credentials};
 
 /// The longest a message may be in flight, counted from its receive (Amazon SQS quotas).
 const LONGEST_HOLD: Duration = Duration::from_hours(12);
@@ -54,7 +54,8 @@ impl SqsQueue {
         dead_letter_url: Option<&str>,
         max_attempts: u32,
     ) -> Result<Self, QueueError> {
-        let client = Client::new(config);
+        let own = aws_sdk_sqs::config::Builder::from(config).region(region_for(config, url));
+        let client = Client::from_conf(own.build());
         let attributes = client
             .get_queue_attributes()
             .queue_url(url)

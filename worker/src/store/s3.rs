@@ -8,11 +8,11 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials};
 use reelpool_protocol::Source;
 use std::path::Path;
 
 use super::{MAX_READ, Masters, Outputs, PutIfAbsent, StoreError};
-use crate::aws::{GIVE_CREDENTIALS, chain, is_without_credentials};
 
 /// Masters in S3 buckets.
 #[derive(Debug, Clone)]
