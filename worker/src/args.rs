@@ -98,9 +98,9 @@ pub struct RunArgs {
     /// Tell what happens as JSON lines.
     #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
     pub events: Events,
-    /// Shut down when the parent process dies.
-    #[arg(long)]
-    pub exit_with_parent: bool,
+    /// Shut down when the parent process, which is this one, dies.
+    #[arg(long, value_name = "PID")]
+    pub exit_with_parent: Option<u32>,
     /// Check that everything this worker needs is there and may be used, and exit.
     #[arg(long)]
     pub check: bool,

@@ -1,6 +1,7 @@
 //! Doing what a message's life asks for: the steps of one attempt, each ended early when the hold is lost or the
 //! worker must stop.
 
+mod in_hand;
 mod steps;
 
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl Desk {
             }
             // The job is over; its message is settled when the others are.
             Fact::Failed(failure) if failure.permanent && *action != Action::Parse => {
+                steps.leave().await;
                 self.end_job(steps, Some(failed(failure)));
             }
             _ if *action == Action::CleanUp => self.end_job(steps, None),
@@ -134,7 +136,7 @@ impl Desk {
                 let Failure { reason, detail, .. } = failure;
                 let bury = || self.queue.dead_letter(message, reason, detail);
                 let done = self.try_to("move to the dead-letter queue", bury).await;
-                if done == Fact::Done && !steps.told() {
+                if done == Fact::Done {
                     self.end_job(steps, Some(failed(failure)));
                 }
                 done
@@ -174,6 +176,10 @@ impl Desk {
 
     /// Tells the log, the counters and the parent how the job in hand ended; `None` asks the steps themselves.
     fn end_job(&self, steps: &mut Steps<'_>, outcome: Option<Outcome>) {
+        if steps.told() {
+            // Between two jobs of a message nobody's end is left to tell.
+            return;
+        }
         let Ended { job_id, source, outcome, held } = steps.end_job(outcome);
         let master = source.as_ref().map(ToString::to_string).unwrap_or_default();
         match &outcome {

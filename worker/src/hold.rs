@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::queue::{Queue, QueueError};
 
+/// The longest that one extension is waited for; a healthy one takes a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The thread on which messages in hand are kept.
 #[derive(Debug)]
 pub struct Heartbeat {
@@ -106,7 +109,9 @@ async fn beat(
         if ask < Duration::from_secs(1) && ask < visibility {
             return false;
         }
-        match timeout(third, queue.extend(receipt, ask)).await {
+        // Never so long that the loss of the hold, or its release, is noticed late.
+        let patience = third.min(PATIENCE).min(held_until.saturating_duration_since(asked));
+        match timeout(patience, queue.extend(receipt, ask)).await {
             Ok(Ok(())) => {
                 held_until = asked + ask;
                 next = asked + ask / 3;
@@ -137,6 +142,7 @@ mod tests {
     struct Scripted {
         answers: Mutex<Vec<Result<(), QueueError>>>,
         asked: Mutex<Vec<(Duration, Duration)>>,
+        hangs: Mutex<bool>,
         start: Instant,
         longest: Option<Duration>,
     }
@@ -146,6 +152,7 @@ mod tests {
             Arc::new(Self {
                 answers: Mutex::new(answers),
                 asked: Mutex::default(),
+                hangs: Mutex::default(),
                 start: Instant::now(),
                 longest,
             })
@@ -164,6 +171,9 @@ mod tests {
         }
         async fn extend(&self, _: &str, visibility: Duration) -> Result<(), QueueError> {
             self.asked.lock().unwrap().push((self.start.elapsed(), visibility));
+            if *self.hangs.lock().unwrap() {
+                std::future::pending::<()>().await;
+            }
             let mut answers = self.answers.lock().unwrap();
             if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
         }
@@ -215,6 +225,15 @@ mod tests {
         assert_eq!(held_after(&queue, Duration::from_secs(300)).await, Some(false));
         assert!(start.elapsed() < VISIBILITY, "{:?}", start.elapsed());
         assert!(start.elapsed() > VISIBILITY / 2, "it must not give up early: {:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_never_answers_loses_the_hold_in_time() {
+        let queue = Scripted::new(vec![Ok(())], None);
+        *queue.hangs.lock().unwrap() = true;
+        let start = Instant::now();
+        assert_eq!(held_after(&queue, Duration::from_secs(300)).await, Some(false));
+        assert!(start.elapsed() <= VISIBILITY, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -123,7 +123,18 @@ impl Life {
     /// fails after `max_attempts` receives.
     #[must_use]
     pub fn new(receives: u32, max_attempts: u32) -> Self {
-        Self { receives, max_attempts, jobs: 0, job: 0, given_up: None, doing: Action::Parse }
+        // A message that kills its worker never gets to fail.
+        let doing = if receives > max_attempts {
+            Action::DeadLetter(Failure::permanent(
+                "receive_count_exceeded",
+                format!(
+                    "it was received {receives} times and never settled: its workers died or were stopped with it in hand"
+                ),
+            ))
+        } else {
+            Action::Parse
+        };
+        Self { receives, max_attempts, jobs: 0, job: 0, given_up: None, doing }
     }
 
     /// What is to be done now.
@@ -352,6 +363,15 @@ mod tests {
         }
         assert_eq!(claimed, [0, 1]);
         assert!(matches!(life.action(), Action::DeadLetter(_)));
+    }
+
+    #[test]
+    fn a_message_that_kills_its_workers_is_given_up() {
+        assert_eq!(Life::new(3, 3).action(), &Action::Parse);
+        let mut life = Life::new(4, 3);
+        let Action::DeadLetter(failure) = life.action() else { panic!("{:?}", life.action()) };
+        assert_eq!(failure.reason, "receive_count_exceeded");
+        assert!(!life.advance(Fact::Done));
     }
 
     #[test]

@@ -40,6 +40,12 @@ pub async fn run(
             Ok(None) => failures = 0,
             Ok(Some(message)) => {
                 failures = 0;
+                if shutdown.asked() {
+                    // It came with the last receive: someone else is to have it at once.
+                    let handed_back = queue.extend(&message.receipt, Duration::ZERO).await;
+                    tracing::info!(id = message.id, ?handed_back, "received while stopping");
+                    continue;
+                }
                 desk.work_on(message, shutdown).await;
             }
             Err(error) => {

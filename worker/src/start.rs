@@ -47,9 +47,9 @@ pub enum StartError {
     Media(#[from] MediaError),
     /// Renditions would become masters.
     #[error(
-        "--output {output} lies within --masters {masters}, so every rendition would become a master: name another output"
+        "--output {output} and --masters {masters} lie within one another: renditions would be taken for masters: name another output"
     )]
-    OutputWithinMasters {
+    PlacesOverlap {
         /// Where outputs were to go.
         output: Location,
         /// Where masters come from.
@@ -83,7 +83,6 @@ pub fn main(args: RunArgs) -> ExitCode {
     let started = Instant::now();
     telemetry::start(args.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    // The job runs on this thread: ffmpeg dies with the thread that started it.
     let ended = runtime
         .map_err(system("start the runtime"))
         .and_then(|runtime| runtime.block_on(Box::pin(work(args, started))));
@@ -97,11 +96,11 @@ pub fn main(args: RunArgs) -> ExitCode {
 }
 
 async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
-    if args.exit_with_parent {
-        exit_with_parent()?;
+    if let Some(parent) = args.exit_with_parent {
+        exit_with(parent)?;
     }
-    if args.masters.contains(&args.output) {
-        return Err(StartError::OutputWithinMasters { output: args.output, masters: args.masters });
+    if args.masters.overlaps(&args.output) {
+        return Err(StartError::PlacesOverlap { output: args.output, masters: args.masters });
     }
     let worker = args.worker_id.clone().unwrap_or_else(host_name);
     let state = Arc::new(State::new(worker.clone(), started));
@@ -182,7 +181,7 @@ async fn config_if_needed(args: &RunArgs) -> Option<SdkConfig> {
         QueueUrl::Sqs(url) => Some(url.as_str()),
         QueueUrl::Spool(_) => None,
     };
-    // More than the longest long poll; the worker itself tries again, for as long as it holds the message.
+    // More than the longest long poll. S3 has its own patience: an upload takes as long as its bytes.
     let patience = Patience { attempt: Duration::from_secs(40), call: None };
     Some(reelpool_aws::load(args.endpoint_url.as_deref(), queue_url, patience).await)
 }
@@ -220,12 +219,12 @@ async fn open_outputs(at: &Location, config: Option<&SdkConfig>) -> Result<Arc<d
 }
 
 /// Asks the system for a SIGTERM when the parent dies, and checks that it has not died already.
-fn exit_with_parent() -> Result<(), StartError> {
-    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+fn exit_with(parent: u32) -> Result<(), StartError> {
+    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
     let refused = |error: rustix::io::Errno| system("watch the parent process")(error.into());
-    let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM)).map_err(refused)?;
-    if getppid() == parent {
+    let now = getppid().map(|pid| Pid::as_raw(Some(pid)));
+    if now.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) {
         return Ok(());
     }
     Err(system("go on")(io::Error::other("the parent process has died")))

@@ -74,7 +74,9 @@ impl State {
 
     /// Whether a receive may begin; if so, one is outstanding from now on.
     pub fn begin_receive(&self) -> bool {
-        let permitted = self.lock().presence.begin_receive(Instant::now());
+        // Under the lock, so that a drain that is asked just now is not overwritten.
+        let mut inner = self.lock();
+        let permitted = inner.presence.begin_receive(Instant::now());
         if permitted {
             self.stop_receiving.set(false);
         }
@@ -155,8 +157,10 @@ impl State {
     /// # Errors
     /// [`BusyNow`] when a job is in hand: the drain is void.
     pub fn drain(&self, term: Duration) -> Result<(), BusyNow> {
-        self.lock().presence.drain(Instant::now(), term)?;
+        let mut inner = self.lock();
+        inner.presence.drain(Instant::now(), term)?;
         self.stop_receiving.set(true);
+        drop(inner);
         self.changed.notify_one();
         Ok(())
     }
@@ -169,8 +173,10 @@ impl State {
 
     /// Takes no new job any more.
     pub fn shut_down(&self) {
-        self.lock().presence.shut_down(Instant::now());
+        let mut inner = self.lock();
+        inner.presence.shut_down(Instant::now());
         self.stop_receiving.set(true);
+        drop(inner);
         self.changed.notify_one();
     }
 

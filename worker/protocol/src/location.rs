@@ -36,13 +36,17 @@ impl Location {
         }
     }
 
-    /// Whether what is written to `inner` appears in `self`.
+    /// Whether one of the two lies within the other, or both are the same: then what is written to one may appear
+    /// in the other. Outputs repeat their master's key below their own place, so neither direction is safe.
     #[must_use]
-    pub fn contains(&self, inner: &Self) -> bool {
-        match (self, inner) {
-            (Self::Folder(outer), Self::Folder(inner)) => absolute(inner).starts_with(absolute(outer)),
-            (Self::Bucket { bucket, prefix }, Self::Bucket { bucket: other, prefix: inner }) => {
-                bucket == other && inner.starts_with(prefix.as_str())
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(a), Self::Folder(b)) => {
+                let (a, b) = (absolute(a), absolute(b));
+                a.starts_with(&b) || b.starts_with(&a)
+            }
+            (Self::Bucket { bucket: a, prefix: in_a }, Self::Bucket { bucket: b, prefix: in_b }) => {
+                a == b && (in_a.starts_with(in_b.as_str()) || in_b.starts_with(in_a.as_str()))
             }
             _ => false,
         }
@@ -198,13 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn output_within_masters_is_seen() {
-        assert!(at("s3://cats").contains(&at("s3://cats/out")));
-        assert!(at("s3://cats/in").contains(&at("s3://cats/in")));
-        assert!(!at("s3://cats/in").contains(&at("s3://cats/in-out")));
-        assert!(!at("s3://cats").contains(&at("s3://dogs")));
-        assert!(at("/a/b").contains(&at("/a/b/c")));
-        assert!(!at("/a/b").contains(&at("/a/bc")));
+    fn places_within_one_another_are_seen() {
+        let overlap = |a: &str, b: &str| {
+            assert_eq!(at(a).overlaps(&at(b)), at(b).overlaps(&at(a)), "{a} {b}");
+            at(a).overlaps(&at(b))
+        };
+        // Outputs at the bucket's root would stand at `in/<key>`, among the masters.
+        assert!(overlap("s3://cats", "s3://cats/in"));
+        assert!(overlap("s3://cats/in", "s3://cats/in"));
+        assert!(!overlap("s3://cats/in", "s3://cats/in-out"));
+        assert!(!overlap("s3://cats", "s3://dogs"));
+        assert!(overlap("/a/b", "/a/b/c"));
+        assert!(!overlap("/a/b", "/a/bc"));
+        assert!(!overlap("/a/b", "s3://cats"));
     }
 
     #[test]

@@ -1,31 +1,34 @@
 //! The steps of a job, each from the facts of the one before.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reelpool_media::{MediaError, Plan, PlanOptions, Progress, RenditionFile, Transcoded, plan};
+use reelpool_media::{Plan, PlanOptions, Progress, Transcoded, plan};
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, MasterInfo, Rendition, Timings};
+use reelpool_protocol::manifest::{ATTEMPTS, FORMAT, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
 use reelpool_protocol::status::Stage;
-use reelpool_protocol::{JobId, JobRequest, Ladder, Source};
-use reelpool_spool::AttemptDir;
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use reelpool_protocol::{JobId, JobRequest, Source};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::Desk;
-use crate::hex::hex;
+use super::in_hand::{InHand, Made, committed, describe, local, out_of_order};
 use crate::job::{Action, Fact, Failure};
 use crate::queue::Received;
 use crate::state::{Advance, millis};
-use crate::store::{PutIfAbsent, StoreError};
+use crate::store::PutIfAbsent;
+
+/// How often the manifest is tried to be written before the attempt is given up.
+const COMMIT_TRIES: u32 = 5;
+/// What is kept of the longest hold for publishing, committing and settling.
+const TO_SETTLE: Duration = Duration::from_secs(15 * 60);
 
 /// A message and the job of it that is in hand.
 #[derive(Debug)]
 pub(super) struct Steps<'a> {
     desk: &'a Desk,
     message: &'a Received,
+    received: Instant,
     jobs: Vec<JobRequest>,
     job: Option<InHand>,
     told: bool,
@@ -40,75 +43,9 @@ pub(super) struct Ended {
     pub held: Duration,
 }
 
-/// What is known of the job in hand; each step adds to it.
-#[derive(Debug)]
-struct InHand {
-    job_id: JobId,
-    source: Source,
-    ladder: Ladder,
-    /// This attempt's name: no other attempt of any worker has it.
-    attempt: String,
-    since: Instant,
-    timings: Timings,
-    dir: Option<AttemptDir>,
-    media: Option<reelpool_media::Source>,
-    made: Option<Made>,
-    /// Whether outputs of this attempt may be in the store without being the outputs.
-    unclaimed: bool,
-    outcome: Option<Outcome>,
-}
-
-/// What the transcode made.
-#[derive(Debug)]
-struct Made {
-    master: MasterInfo,
-    files: Vec<(PathBuf, Rendition)>,
-    warnings: Vec<String>,
-}
-
-impl InHand {
-    fn prefix(&self) -> String {
-        self.job_id.output_prefix(&self.source)
-    }
-
-    fn manifest_key(&self) -> String {
-        format!("{}/{FILE_NAME}", self.prefix())
-    }
-
-    /// Where the attempts of this job stand; ends in a slash.
-    fn attempts(&self) -> String {
-        format!("{}/{ATTEMPTS}/", self.prefix())
-    }
-
-    fn master_path(&self) -> Result<PathBuf, Failure> {
-        Ok(self.dir()?.join("master"))
-    }
-
-    fn dir(&self) -> Result<&Path, Failure> {
-        self.dir.as_ref().map(AttemptDir::path).ok_or_else(|| out_of_order("a scratch folder"))
-    }
-}
-
-/// The life of a job never asks for a step before those it builds on.
-fn out_of_order(missing: &str) -> Failure {
-    Failure::transient("internal", format!("a step was asked for before there was {missing}"))
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self { permanent: error.is_permanent(), reason: error.category(), detail: error.to_string() }
-    }
-}
-
-impl From<MediaError> for Failure {
-    fn from(error: MediaError) -> Self {
-        Self { permanent: error.is_permanent(), reason: error.category(), detail: error.detail() }
-    }
-}
-
 impl<'a> Steps<'a> {
     pub(super) fn new(desk: &'a Desk, message: &'a Received) -> Self {
-        Self { desk, message, jobs: Vec::new(), job: None, told: false }
+        Self { desk, message, received: Instant::now(), jobs: Vec::new(), job: None, told: false }
     }
 
     /// Does what `action` asks for.
@@ -127,6 +64,12 @@ impl<'a> Steps<'a> {
         done.unwrap_or_else(Fact::Failed)
     }
 
+    /// How long a transcode may take, so that its end can still be settled; `None` where holds have no limit.
+    fn may_take(&self) -> Option<Duration> {
+        let longest = self.desk.queue.longest_hold()?;
+        Some(longest.saturating_sub(self.received.elapsed()).saturating_sub(TO_SETTLE))
+    }
+
     fn job(&mut self) -> Result<&mut InHand, Failure> {
         self.job.as_mut().ok_or_else(|| out_of_order("a job"))
     }
@@ -142,11 +85,12 @@ impl<'a> Steps<'a> {
 
     async fn claim(&mut self, job: usize) -> Result<Fact, Failure> {
         let desk = self.desk;
-        let request = self.jobs.get(job).cloned().ok_or_else(|| out_of_order("that job"))?;
-        let ladder = request.ladder.unwrap_or_else(|| desk.ladder.clone());
+        let request = self.jobs.get(job).cloned();
+        let JobRequest { source, ladder } = request.ok_or_else(|| out_of_order("that job"))?;
+        let ladder = ladder.unwrap_or_else(|| desk.ladder.clone());
         let job = InHand {
-            job_id: JobId::of(&request.source, &ladder),
-            source: request.source,
+            job_id: JobId::of(&source, &ladder),
+            source,
             ladder,
             attempt: Uuid::now_v7().simple().to_string(),
             since: Instant::now(),
@@ -167,7 +111,12 @@ impl<'a> Steps<'a> {
             );
             return Err(Failure::permanent("master_not_allowed", detail));
         }
-        if desk.outputs.read(&job.manifest_key()).await?.is_some() {
+        if job.source.version.is_none() && job.source.etag.is_none() {
+            job.source = desk.masters.identify(&job.source).await?;
+            job.job_id = JobId::of(&job.source, &job.ladder);
+            desk.state.begin_job(job.job_id, &job.attempt, &job.source);
+        }
+        if committed(&*desk.outputs, job).await?.is_some() {
             job.outcome = Some(Outcome::AlreadyDone);
             return Ok(Fact::FoundDone);
         }
@@ -189,20 +138,27 @@ impl<'a> Steps<'a> {
 
     async fn probe(&mut self) -> Result<Fact, Failure> {
         let desk = self.desk;
+        let receives = self.message.receives;
         let job = self.job()?;
         desk.state.stage(Stage::Probing);
         let start = Instant::now();
-        job.media = Some(desk.engine.probe(&job.master_path()?).await?);
+        let probed = desk.engine.probe(&job.master_path()?).await;
+        job.media = Some(probed.map_err(|error| Failure::of_media(&error, receives))?);
         job.timings.probe_ms = millis(start.elapsed());
         Ok(Fact::Done)
     }
 
     async fn transcode(&mut self) -> Result<Fact, Failure> {
         let desk = self.desk;
+        let receives = self.message.receives;
+        let may_take = self.may_take();
         let job = self.job()?;
         desk.state.stage(Stage::Transcoding);
         let start = Instant::now();
         let source = job.media.as_ref().ok_or_else(|| out_of_order("a probed master"))?;
+        let mut engine = desk.engine.clone();
+        let deadline = engine.limits.deadline_for(source.pixels_in_all());
+        engine.limits.deadline = Some(may_take.map_or(deadline, |may_take| deadline.min(may_take)));
         let options = PlanOptions { preset: desk.preset, threads: desk.engine.limits.threads };
         let plan: Plan = plan(source, &job.ladder, &options);
         let out = job.dir()?.join("out");
@@ -212,8 +168,9 @@ impl<'a> Steps<'a> {
             desk.state.advance(Advance { permille, speed_milli, left });
         };
         let never = std::future::pending();
+        let made = engine.transcode(&job.master_path()?, source, &plan, &out, progress, never).await;
         let Transcoded { renditions, warnings, master } =
-            desk.engine.transcode(&job.master_path()?, source, &plan, &out, progress, never).await?;
+            made.map_err(|error| Failure::of_media(&error, receives))?;
         let base = format!("{ATTEMPTS}/{}", job.attempt);
         let files = tokio::task::spawn_blocking(move || {
             renditions.into_iter().map(|file| describe(file, &base)).collect::<std::io::Result<Vec<_>>>()
@@ -264,12 +221,8 @@ impl<'a> Steps<'a> {
         let warnings = made.warnings.clone();
         // From here on this attempt's outputs may be the outputs, even if the answer is lost.
         job.unclaimed = false;
-        let put = desk.outputs.put_if_absent(&job.manifest_key(), &text).await?;
-        let ours = match put {
-            PutIfAbsent::Created => true,
-            // An earlier try of this very write may have succeeded with its answer lost.
-            PutIfAbsent::AlreadyThere => winner(desk, job).await?.as_ref() == Some(&job.attempt),
-        };
+        let ours = self.write_manifest(&text).await?;
+        let job = self.job()?;
         if ours {
             job.outcome = Some(Outcome::Committed { renditions, warnings });
             return Ok(Fact::Done);
@@ -278,15 +231,43 @@ impl<'a> Steps<'a> {
         Ok(Fact::CommitLost)
     }
 
+    /// Writes the manifest, asking again where the answer is lost. Returns whether it is this attempt's that stands.
+    async fn write_manifest(&mut self, text: &[u8]) -> Result<bool, Failure> {
+        let desk = self.desk;
+        let job = self.job()?;
+        let mut tries = 0;
+        loop {
+            let failure = match desk.outputs.put_if_absent(&job.manifest_key(), text).await {
+                Ok(PutIfAbsent::Created) => return Ok(true),
+                // It may be our own: a try that failed for us may have reached the store.
+                Ok(PutIfAbsent::AlreadyThere) => match committed(&*desk.outputs, job).await {
+                    Ok(Some(manifest)) => return Ok(manifest.attempt == job.attempt),
+                    Ok(None) => {
+                        Failure::transient("store_unavailable", "the manifest is there and cannot be read")
+                    }
+                    Err(failure) => failure,
+                },
+                Err(error) => error.into(),
+            };
+            tries += 1;
+            if failure.permanent || tries >= COMMIT_TRIES {
+                return Err(failure);
+            }
+            tracing::warn!(%failure, tries, "the manifest could not be written; trying again");
+            sleep(Duration::from_millis(250 << tries)).await;
+        }
+    }
+
     /// Removes all attempts but the one that the manifest names. None of them can be committed any more.
     async fn clean_up(&mut self) -> Result<Fact, Failure> {
         let desk = self.desk;
         let job = self.job()?;
         desk.state.stage(Stage::Committing);
         job.dir = None;
-        if let Some(winner) = winner(desk, job).await? {
+        if let Some(manifest) = committed(&*desk.outputs, job).await? {
             let attempts = job.attempts();
-            desk.outputs.remove_all_but(&attempts, Some(&format!("{attempts}{winner}/"))).await?;
+            let winner = format!("{attempts}{}/", manifest.attempt);
+            desk.outputs.remove_all_but(&attempts, Some(&winner)).await?;
         }
         Ok(Fact::Done)
     }
@@ -320,52 +301,6 @@ impl<'a> Steps<'a> {
             source: job.map(|job| job.source),
             outcome: outcome.or(found).unwrap_or(Outcome::AlreadyDone),
             held,
-        }
-    }
-}
-
-/// The attempt that the job's manifest names; `None` when there is no manifest.
-async fn winner(desk: &Desk, job: &InHand) -> Result<Option<String>, Failure> {
-    let Some(text) = desk.outputs.read(&job.manifest_key()).await? else {
-        return Ok(None);
-    };
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
-        let detail = format!("{}: {error}: remove it, and send the message again", job.manifest_key());
-        Failure::permanent("manifest_unreadable", detail)
-    })?;
-    Ok(Some(manifest.attempt))
-}
-
-/// A failure of this machine, not of the job.
-fn local(what: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::transient("local_io", format!("cannot {what}: {error}"))
-}
-
-/// A rendition's entry in the manifest; `base` is its folder relative to the manifest.
-fn describe(file: RenditionFile, base: &str) -> std::io::Result<(PathBuf, Rendition)> {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let rendition = Rendition {
-        path: format!("{base}/{name}"),
-        width: file.width,
-        height: file.height,
-        frames: file.frames,
-        duration_ms: file.duration_ms,
-        bytes: file.bytes,
-        sha256: sha256(&file.path)?,
-        audio: file.audio,
-        name: file.name,
-    };
-    Ok((file.path, rendition))
-}
-
-fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = std::fs::File::open(path)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&buffer[..n]),
         }
     }
 }

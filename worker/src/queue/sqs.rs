@@ -9,6 +9,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials, region_for};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::{Queue, QueueError, Received, StopFlag};
 
@@ -16,6 +17,8 @@ use super::{Queue, QueueError, Received, StopFlag};
 const LONGEST_HOLD: Duration = Duration::from_hours(12);
 /// The longest long poll (`ReceiveMessage`, `WaitTimeSeconds`).
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// How often the deletion of a message that lies in the dead-letter queue already is tried.
+const DELETE_TRIES: u32 = 4;
 /// How much of a failure's detail goes into the dead letter's attribute, in bytes; a message may be 1 MiB in all.
 const DETAIL_BYTES: usize = 8 * 1024;
 
@@ -184,7 +187,17 @@ impl Queue for SqsQueue {
         }
         send.send().await.map_err(|error| failed(&self.dead_letter_url, &error))?;
         // Only now: a crash in between leaves the message twice, never not at all.
-        self.delete(&received.receipt).await
+        let mut tries = 0;
+        while let Err(error) = self.delete(&received.receipt).await {
+            tries += 1;
+            if tries >= DELETE_TRIES || error == QueueError::HoldLost {
+                // Sending it to the dead letters again would not make it more deleted.
+                tracing::warn!(%error, id = received.id, "the dead letter's message could not be deleted and will come back");
+                break;
+            }
+            sleep(Duration::from_millis(250 << tries)).await;
+        }
+        Ok(())
     }
 
     fn longest_hold(&self) -> Option<Duration> {

@@ -49,7 +49,7 @@ impl FolderOutputs {
         work: impl FnOnce(&Store) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        blocking(move || work(&store)).await
+        blocking(move || work(&store)).await.map_err(StoreError::of_outputs)
     }
 }
 
@@ -62,24 +62,49 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+impl FolderMasters {
+    /// A master that is not there is gone for good only if its folder is there.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&reelpool_spool::Masters) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || {
+            work(&folder).map_err(|error| match error {
+                SpoolError::NotFound { .. } if !folder.root().is_dir() => SpoolError::Io {
+                    action: "read",
+                    path: folder.root().to_owned(),
+                    source: std::io::ErrorKind::NotFound.into(),
+                },
+                other => other,
+            })
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl Masters for FolderMasters {
+    async fn identify(&self, source: &Source) -> Result<Source, StoreError> {
+        let key = source.key.clone();
+        let stat = self.blocking(move |folder| folder.stat(&key)).await?;
+        Ok(Source { etag: Some(stat.etag), size: Some(stat.bytes), ..source.clone() })
+    }
+
     async fn fetch(&self, source: &Source, into: &Path) -> Result<u64, StoreError> {
-        let (folder, source, into) = (Arc::clone(&self.folder), source.clone(), into.to_path_buf());
-        let (of_stat, key) = (Arc::clone(&self.folder), source.key.clone());
-        let bytes = blocking(move || of_stat.stat(&key)).await?.bytes;
-        check_room(into.parent().unwrap_or(&into), bytes)?;
-        blocking(move || folder.fetch(&source.key, source.etag.as_deref(), &into))
-            .await
-            .map(|stat| stat.bytes)
+        let key = source.key.clone();
+        let bytes = self.blocking(move |folder| folder.stat(&key)).await?.bytes;
+        check_room(into.parent().unwrap_or(into), bytes)?;
+        let (source, into) = (source.clone(), into.to_path_buf());
+        let fetch =
+            move |folder: &reelpool_spool::Masters| folder.fetch(&source.key, source.etag.as_deref(), &into);
+        self.blocking(fetch).await.map(|stat| stat.bytes)
     }
 
     async fn check(&self, source: &Source) -> Result<(), StoreError> {
-        let Some(etag) = source.etag.clone() else {
-            return Ok(());
-        };
-        let (folder, key) = (Arc::clone(&self.folder), source.key.clone());
-        blocking(move || folder.check(&key, &etag)).await
+        let Some(etag) = source.etag.clone() else { return Ok(()) };
+        let key = source.key.clone();
+        self.blocking(move |folder| folder.check(&key, &etag)).await
     }
 }
 

@@ -15,6 +15,10 @@ pub use s3::{S3Masters, S3Outputs};
 /// Where masters come from.
 #[async_trait]
 pub trait Masters: fmt::Debug + Send + Sync {
+    /// The source with the version or entity tag that it has now, where the message told neither: what is done
+    /// for one version must not count as done for the next.
+    async fn identify(&self, source: &Source) -> Result<Source, StoreError>;
+
     /// Writes the master to the file `into`, which must not exist, and verifies length and checksum.
     ///
     /// Checks first that the disk has room for it. Memory does not grow with the master's size. When the source
@@ -125,6 +129,18 @@ impl StoreError {
             Self::NoSpace { .. } => "disk_full",
             Self::Denied { .. } => "store_denied",
             Self::Unavailable { .. } => "store_unavailable",
+        }
+    }
+
+    /// The same failure, met where outputs go: nothing there is a verdict on the master.
+    #[must_use]
+    pub fn of_outputs(self) -> Self {
+        match self {
+            Self::NotFound { what } => {
+                Self::Unavailable { what, detail: "the place for outputs is not there".to_owned() }
+            }
+            Self::Changed { what } => Self::Unavailable { what, detail: "it changed meanwhile".to_owned() },
+            other => other,
         }
     }
 

@@ -6,11 +6,13 @@ mod publish;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials};
 use reelpool_protocol::Source;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{MAX_READ, Masters, Outputs, PutIfAbsent, StoreError};
 
@@ -28,10 +30,16 @@ pub struct S3Outputs {
     prefix: String,
 }
 
+/// The longest one attempt of a call may take: 16 MiB, the most that is sent at once but for masters beyond 160 GB,
+/// at 28 kB a second. A body that stands still is found much sooner, by the SDK's own watch.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// A client that also works with local endpoints, which know buckets by path only.
 fn client(config: &SdkConfig) -> Client {
     let path_style = config.endpoint_url().is_some();
-    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    let own = aws_sdk_s3::config::Builder::from(config).timeout_config(timeouts);
+    Client::from_conf(own.force_path_style(path_style).build())
 }
 
 impl S3Masters {
@@ -119,6 +127,10 @@ impl S3Outputs {
 
 #[async_trait]
 impl Masters for S3Masters {
+    async fn identify(&self, source: &Source) -> Result<Source, StoreError> {
+        fetch::identify(&self.client, source).await
+    }
+
     async fn fetch(&self, source: &Source, into: &Path) -> Result<u64, StoreError> {
         fetch::fetch(&self.client, source, into).await
     }
@@ -131,7 +143,9 @@ impl Masters for S3Masters {
 #[async_trait]
 impl Outputs for S3Outputs {
     async fn publish(&self, file: &Path, key: &str) -> Result<(), StoreError> {
-        publish::publish(&self.client, &self.bucket, &self.key(key), file).await
+        publish::publish(&self.client, &self.bucket, &self.key(key), file)
+            .await
+            .map_err(StoreError::of_outputs)
     }
 
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
@@ -148,7 +162,7 @@ impl Outputs for S3Outputs {
         match put {
             Ok(_) => Ok(PutIfAbsent::Created),
             Err(error) if code(&error) == "PreconditionFailed" => Ok(PutIfAbsent::AlreadyThere),
-            Err(error) => Err(failed(&self.name(key), &error)),
+            Err(error) => Err(failed(&self.name(key), &error).of_outputs()),
         }
     }
 
@@ -156,7 +170,7 @@ impl Outputs for S3Outputs {
         let got = match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(got) => got,
             Err(error) if code(&error) == "NoSuchKey" => return Ok(None),
-            Err(error) => return Err(failed(&self.name(key), &error)),
+            Err(error) => return Err(failed(&self.name(key), &error).of_outputs()),
         };
         let what = self.name(key);
         if got.content_length().is_some_and(|length| u64::try_from(length).unwrap_or(0) > MAX_READ) {
@@ -171,8 +185,8 @@ impl Outputs for S3Outputs {
     }
 
     async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError> {
-        self.remove_objects(prefix, keep).await?;
-        self.abort_uploads(prefix, keep).await
+        self.remove_objects(prefix, keep).await.map_err(StoreError::of_outputs)?;
+        self.abort_uploads(prefix, keep).await.map_err(StoreError::of_outputs)
     }
 }
 
@@ -197,7 +211,9 @@ where
     }
     let detail = chain(error);
     match code(error) {
-        "NoSuchKey" | "NoSuchVersion" | "NotFound" | "NoSuchBucket" => StoreError::NotFound { what },
+        // A bucket that is gone is no verdict on the master.
+        "NoSuchBucket" => StoreError::Unavailable { what, detail: "the bucket does not exist".to_owned() },
+        "NoSuchKey" | "NoSuchVersion" | "NotFound" => StoreError::NotFound { what },
         "PreconditionFailed" => StoreError::Changed { what },
         "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => {
             StoreError::Denied { what, detail }

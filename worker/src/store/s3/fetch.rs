@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -12,6 +14,7 @@ use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ServerSideEncryption};
 use md5::{Digest, Md5};
 use reelpool_protocol::Source;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::{StoreError, chain, failed};
 use crate::hex::hex;
@@ -21,8 +24,21 @@ use crate::store::check_room;
 const RANGE: u64 = 16 * 1024 * 1024;
 /// How many requests run at a time; with S3's 50 to 100 MB/s a connection, this fills a worker's network.
 const PARALLEL: usize = 4;
+/// How often a range is asked for whose body was cut. The SDK tries calls again, but not bodies.
+const TRIES: u32 = 5;
 
-pub(super) async fn fetch(client: &Client, source: &Source, into: &Path) -> Result<u64, StoreError> {
+/// The source with the version and entity tag that it has now, where it names neither.
+pub(super) async fn identify(client: &Client, source: &Source) -> Result<Source, StoreError> {
+    let head = head(client, source).await?;
+    Ok(Source {
+        version: head.version_id().map(str::to_owned),
+        etag: head.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
+        size: head.content_length().and_then(|bytes| u64::try_from(bytes).ok()),
+        ..source.clone()
+    })
+}
+
+async fn head(client: &Client, source: &Source) -> Result<HeadObjectOutput, StoreError> {
     let what = format!("s3://{source}");
     let head = client
         .head_object()
@@ -31,90 +47,119 @@ pub(super) async fn fetch(client: &Client, source: &Source, into: &Path) -> Resu
         .set_version_id(source.version.clone())
         .checksum_mode(ChecksumMode::Enabled)
         .send()
-        .await
-        .map_err(|error| failed(&what, &error))?;
+        .await;
+    let failure = match head {
+        Ok(head) => return Ok(head),
+        Err(error) => failed(&what, &error),
+    };
+    // A HEAD's answer has no body that would tell a missing object from a missing bucket.
+    if matches!(failure, StoreError::NotFound { .. })
+        && let Err(error) = client.head_bucket().bucket(&source.bucket).send().await
+        && matches!(failed(&what, &error), StoreError::NotFound { .. })
+    {
+        return Err(StoreError::Unavailable { what, detail: "the bucket does not exist".to_owned() });
+    }
+    Err(failure)
+}
+
+pub(super) async fn fetch(client: &Client, source: &Source, into: &Path) -> Result<u64, StoreError> {
+    let what = format!("s3://{source}");
+    let head = head(client, source).await?;
     let etag = head.e_tag().unwrap_or_default().to_owned();
-    let named = source.etag.as_deref().filter(|_| source.version.is_none());
-    if named.is_some_and(|named| named != etag.trim_matches('"')) {
+    // The version `null` is overwritten in place: only the tag tells its contents apart.
+    if source.etag.as_deref().is_some_and(|named| named != etag.trim_matches('"')) {
         return Err(StoreError::Changed { what });
     }
     let bytes = u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0);
     check_room(into.parent().unwrap_or(into), bytes)?;
 
     let file = File::create_new(into).and_then(|file| file.set_len(bytes).map(|()| file));
-    let file = Arc::new(file.map_err(|error| disk(into, &error))?);
+    let file = file.map_err(|error| disk(into, &error))?;
+    let source = source.clone();
+    let object =
+        Arc::new(Object { client: client.clone(), source, etag, file, into: into.to_path_buf(), what });
     let mut running = JoinSet::new();
     let mut next = 0;
     while next < bytes || !running.is_empty() {
         while next < bytes && running.len() < PARALLEL {
             let range = next..(next + RANGE).min(bytes);
             next = range.end;
-            let request = client
-                .get_object()
-                .bucket(&source.bucket)
-                .key(&source.key)
-                .set_version_id(source.version.clone())
-                .if_match(&etag)
-                .range(format!("bytes={}-{}", range.start, range.end - 1));
-            running.spawn(fetch_range(request, range, Arc::clone(&file), what.clone(), into.to_path_buf()));
+            running.spawn(Arc::clone(&object).range(range));
         }
         match running.join_next().await {
             Some(Ok(done)) => done?,
-            Some(Err(error)) => {
-                return Err(StoreError::Unavailable { what, detail: error.to_string() });
-            }
+            Some(Err(error)) => return Err(object.unavailable(&error)),
             None => {}
         }
     }
-    let path = into.to_path_buf();
-    let verified = tokio::task::spawn_blocking(move || verify(&path, &head, &what)).await;
-    verified
-        .map_err(|error| StoreError::Unavailable { what: source.to_string(), detail: error.to_string() })??;
+    let fetched = Arc::clone(&object);
+    let verified = tokio::task::spawn_blocking(move || verify(&fetched.into, &head, &fetched.what)).await;
+    verified.map_err(|error| object.unavailable(&error))??;
     Ok(bytes)
 }
 
-type GetObject = aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
-
-/// Fetches one range; memory holds no more than one chunk of the body.
-async fn fetch_range(
-    request: GetObject,
-    range: std::ops::Range<u64>,
-    file: Arc<File>,
-    what: String,
+/// An object that is being fetched, and the file it goes to.
+struct Object {
+    client: Client,
+    source: Source,
+    etag: String,
+    file: File,
     into: PathBuf,
-) -> Result<(), StoreError> {
-    let mut answer = request.send().await.map_err(|error| failed(&what, &error))?;
-    let mut at = range.start;
-    loop {
-        let chunk = match answer.body.next().await {
-            Some(Ok(chunk)) => chunk,
-            Some(Err(error)) => {
-                return Err(StoreError::Unavailable { what, detail: chain(&error) });
+    what: String,
+}
+
+impl Object {
+    fn unavailable(&self, detail: &impl ToString) -> StoreError {
+        StoreError::Unavailable { what: self.what.clone(), detail: detail.to_string() }
+    }
+
+    /// Fetches one range, going on where a body was cut.
+    async fn range(self: Arc<Self>, range: Range<u64>) -> Result<(), StoreError> {
+        let mut at = range.start;
+        let mut tries = 0;
+        loop {
+            let failure = match Arc::clone(&self).part(&mut at, range.end).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            tries += 1;
+            if tries >= TRIES || !matches!(failure, StoreError::Unavailable { .. }) {
+                return Err(failure);
             }
-            None => break,
-        };
-        let end = at + chunk.len() as u64;
-        if end > range.end {
-            return Err(StoreError::Damaged {
-                what,
-                detail: "a range brought more than was asked".to_owned(),
-            });
-        }
-        let file = Arc::clone(&file);
-        let written = tokio::task::spawn_blocking(move || file.write_all_at(&chunk, at)).await;
-        match written {
-            Ok(Ok(())) => at = end,
-            Ok(Err(error)) => return Err(disk(&into, &error)),
-            Err(error) => {
-                return Err(StoreError::Unavailable { what, detail: error.to_string() });
-            }
+            tracing::debug!(%failure, tries, at, "a range was cut; going on");
+            sleep(Duration::from_millis(200 << tries)).await;
         }
     }
-    if at != range.end {
-        let detail = format!("bytes {}-{} ended at {at}", range.start, range.end - 1);
-        return Err(StoreError::Unavailable { what, detail });
+
+    /// Fetches from `at` on, moving it; memory holds no more than one chunk of the body.
+    async fn part(self: Arc<Self>, at: &mut u64, end: u64) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.source.bucket)
+            .key(&self.source.key)
+            .set_version_id(self.source.version.clone())
+            .if_match(&self.etag)
+            .range(format!("bytes={}-{}", *at, end - 1));
+        let mut answer = request.send().await.map_err(|error| failed(&self.what, &error))?;
+        while let Some(chunk) = answer.body.next().await {
+            let chunk = chunk.map_err(|error| self.unavailable(&chain(&error)))?;
+            let (from, to) = (*at, *at + chunk.len() as u64);
+            if to > end {
+                let detail = "a range brought more than was asked".to_owned();
+                return Err(StoreError::Damaged { what: self.what.clone(), detail });
+            }
+            let object = Arc::clone(&self);
+            let written = tokio::task::spawn_blocking(move || object.file.write_all_at(&chunk, from)).await;
+            written.map_err(|error| self.unavailable(&error))?.map_err(|error| disk(&self.into, &error))?;
+            *at = to;
+        }
+        if *at == end {
+            Ok(())
+        } else {
+            Err(self.unavailable(&format!("its body ended at {at}, before {end}")))
+        }
     }
-    Ok(())
 }
 
 pub(super) fn disk(path: &Path, error: &std::io::Error) -> StoreError {

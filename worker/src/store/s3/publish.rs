@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, Length};
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use tokio::task::JoinSet;
 
 use super::fetch::disk;
@@ -62,6 +62,8 @@ async fn multipart(
         .bucket(bucket)
         .key(key)
         .content_type("video/mp4")
+        // Named, or S3 refuses the sums that the SDK sends with each part.
+        .checksum_algorithm(ChecksumAlgorithm::Crc32)
         .send()
         .await
         .map_err(|error| failed(&what, &error))?;
@@ -79,12 +81,22 @@ async fn multipart(
         while next < bytes && running.len() < PARALLEL {
             let length = size.min(bytes - next);
             let number = i32::try_from(next / size + 1).unwrap_or(i32::MAX);
-            let request = client.upload_part().bucket(bucket).key(key).upload_id(&id).part_number(number);
+            let request = client
+                .upload_part()
+                .bucket(bucket)
+                .key(key)
+                .upload_id(&id)
+                .part_number(number)
+                .checksum_algorithm(ChecksumAlgorithm::Crc32);
             let (file, what, offset) = (file.to_path_buf(), what.clone(), next);
             running.spawn(async move {
                 let body = range(&file, offset, length).await?;
                 let sent = request.body(body).send().await.map_err(|error| failed(&what, &error))?;
-                Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
+                Ok(CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(sent.e_tag)
+                    .set_checksum_crc32(sent.checksum_crc32)
+                    .build())
             });
             next += length;
         }

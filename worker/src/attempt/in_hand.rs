@@ -1,0 +1,141 @@
+//! What is known of the job in hand.
+
+use std::path::{Path, PathBuf};
+
+use reelpool_media::{MediaError, RenditionFile};
+use reelpool_protocol::event::Outcome;
+use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, MasterInfo, Rendition, Timings};
+use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_spool::AttemptDir;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::hex::hex;
+use crate::job::Failure;
+use crate::store::{Outputs, StoreError};
+
+/// What an overloaded or ailing machine can bring about too: final only when it was met before.
+const MAY_BE_THE_MACHINE: [&str; 4] = ["stalled", "ffmpeg_crashed", "ffmpeg_failed", "verification_failed"];
+
+/// What is known of the job in hand; each step adds to it.
+#[derive(Debug)]
+pub(super) struct InHand {
+    pub(super) job_id: JobId,
+    pub(super) source: Source,
+    pub(super) ladder: Ladder,
+    /// This attempt's name: no other attempt of any worker has it.
+    pub(super) attempt: String,
+    pub(super) since: Instant,
+    pub(super) timings: Timings,
+    pub(super) dir: Option<AttemptDir>,
+    pub(super) media: Option<reelpool_media::Source>,
+    pub(super) made: Option<Made>,
+    /// Whether outputs of this attempt may be in the store without being the outputs.
+    pub(super) unclaimed: bool,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// What the transcode made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) master: MasterInfo,
+    pub(super) files: Vec<(PathBuf, Rendition)>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl InHand {
+    pub(super) fn prefix(&self) -> String {
+        self.job_id.output_prefix(&self.source)
+    }
+
+    pub(super) fn manifest_key(&self) -> String {
+        format!("{}/{FILE_NAME}", self.prefix())
+    }
+
+    /// Where the attempts of this job stand; ends in a slash.
+    pub(super) fn attempts(&self) -> String {
+        format!("{}/{ATTEMPTS}/", self.prefix())
+    }
+
+    pub(super) fn master_path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.dir()?.join("master"))
+    }
+
+    pub(super) fn dir(&self) -> Result<&Path, Failure> {
+        self.dir.as_ref().map(AttemptDir::path).ok_or_else(|| out_of_order("a scratch folder"))
+    }
+}
+
+/// The life of a job never asks for a step before those it builds on.
+pub(super) fn out_of_order(missing: &str) -> Failure {
+    Failure::transient("internal", format!("a step was asked for before there was {missing}"))
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { permanent: error.is_permanent(), reason: error.category(), detail: error.to_string() }
+    }
+}
+
+impl Failure {
+    /// What ffmpeg's failure means for a message that was received `receives` times.
+    pub(super) fn of_media(error: &MediaError, receives: u32) -> Self {
+        let reason = error.category();
+        let doubtful = receives < 2 && MAY_BE_THE_MACHINE.contains(&reason);
+        Self { permanent: error.is_permanent() && !doubtful, reason, detail: error.detail() }
+    }
+}
+
+/// The manifest of the job, which names the attempt that won; `None` when there is none yet.
+pub(super) async fn committed(outputs: &dyn Outputs, job: &InHand) -> Result<Option<Manifest>, Failure> {
+    let key = job.manifest_key();
+    let Some(text) = outputs.read(&key).await? else { return Ok(None) };
+    let unreadable = |detail: String| {
+        Failure::permanent(
+            "manifest_unreadable",
+            format!("{key}: {detail}: remove it, and send the message again"),
+        )
+    };
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    if manifest.format != FORMAT {
+        return Err(unreadable(format!("it has the form {}, this worker knows {FORMAT}", manifest.format)));
+    }
+    if manifest.job_id != job.job_id {
+        return Err(unreadable(format!("it is the manifest of the job {}", manifest.job_id)));
+    }
+    Ok(Some(manifest))
+}
+
+/// A failure of this machine, not of the job.
+pub(super) fn local(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::transient("local_io", format!("cannot {what}: {error}"))
+}
+
+/// A rendition's entry in the manifest; `base` is its folder relative to the manifest.
+pub(super) fn describe(file: RenditionFile, base: &str) -> std::io::Result<(PathBuf, Rendition)> {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let rendition = Rendition {
+        path: format!("{base}/{name}"),
+        width: file.width,
+        height: file.height,
+        frames: file.frames,
+        duration_ms: file.duration_ms,
+        bytes: file.bytes,
+        sha256: sha256(&file.path)?,
+        audio: file.audio,
+        name: file.name,
+    };
+    Ok((file.path, rendition))
+}
+
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
