@@ -62,7 +62,7 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(3..=43_200)
     )]
     pub visibility_timeout: u64,
-    /// After how many receives a failing message is given up; an SQS queue's redrive policy overrides it.
+    /// After how many receives a failing message is given up; or sooner, if an SQS queue's redrive policy says so.
     #[arg(
         long, value_name = "N", env = "REELPOOL_MAX_ATTEMPTS", default_value_t = 20,
         value_parser = clap::value_parser!(u32).range(1..=1000)

@@ -10,6 +10,17 @@
 
 use std::fmt;
 
+/// How many receives a message may have for each failing attempt it is granted: hand-backs (a rollout, Ctrl-C) and
+/// killed workers count as receives too, and are not the job's fault.
+const RECEIVES_PER_ATTEMPT: u32 = 5;
+
+/// After how many receives a message is given up that never got as far as to fail, when one that fails is given up
+/// after `max_attempts`.
+#[must_use]
+pub fn max_receives(max_attempts: u32) -> u32 {
+    max_attempts.saturating_mul(RECEIVES_PER_ATTEMPT)
+}
+
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -123,8 +134,8 @@ impl Life {
     /// fails after `max_attempts` receives.
     #[must_use]
     pub fn new(receives: u32, max_attempts: u32) -> Self {
-        // A message that kills its worker never gets to fail.
-        let doing = if receives > max_attempts {
+        // A message that kills its worker never gets to fail; one that was only handed back gets the benefit of doubt.
+        let doing = if receives > max_receives(max_attempts) {
             Action::DeadLetter(Failure::permanent(
                 "receive_count_exceeded",
                 format!(
@@ -367,8 +378,8 @@ mod tests {
 
     #[test]
     fn a_message_that_kills_its_workers_is_given_up() {
-        assert_eq!(Life::new(3, 3).action(), &Action::Parse);
-        let mut life = Life::new(4, 3);
+        assert_eq!(Life::new(15, 3).action(), &Action::Parse);
+        let mut life = Life::new(16, 3);
         let Action::DeadLetter(failure) = life.action() else { panic!("{:?}", life.action()) };
         assert_eq!(failure.reason, "receive_count_exceeded");
         assert!(!life.advance(Fact::Done));

@@ -1,7 +1,7 @@
 //! From the command line to a running worker.
 
 use std::error::Error as StdError;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,9 @@ pub fn main(args: RunArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", reelpool_aws::chain(&error as &(dyn StdError + 'static)));
+            // Nobody may be listening any more.
+            let _ =
+                writeln!(io::stderr(), "error: {}", reelpool_aws::chain(&error as &(dyn StdError + 'static)));
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::limits::Limits;
-use crate::plan::{KEY_FRAME_SECONDS, Plan, Planned};
+use crate::plan::{AUDIO_KBPS, KEY_FRAME_SECONDS, Plan, Planned};
 use crate::probe::file_url;
 use crate::sniff::Container;
 
@@ -50,7 +50,8 @@ pub fn arguments(plan: &Plan, container: Container, input: &Path, limits: &Limit
     ]);
     if let Some(audio) = &plan.audio {
         args.pairs(&[("-map", &format!("0:{}", audio.index))]);
-        args.add("-c:a aac -b:a 128k -ac 2 -ar 48000 -af aresample=async=1000:first_pts=0");
+        args.add(&format!("-c:a aac -b:a {AUDIO_KBPS}k"));
+        args.add("-ac 2 -ar 48000 -af aresample=async=1000:first_pts=0");
     }
     // tee does not tell the encoders that MP4 wants their headers apart.
     args.add("-flags +global_header -map_metadata -1 -map_chapters -1 -f tee");

@@ -92,13 +92,23 @@ pub enum MediaError {
         /// What ffmpeg said last.
         tail: String,
     },
-    /// ffmpeg hit one of the limits set for it: memory, processor time, the size of one file.
+    /// ffmpeg hit one of the limits set for it: memory, processor time.
     #[error(
         "the master needs more than the limits allow ({detail}): use a smaller master or ladder, or raise the limit"
     )]
     ResourceLimit {
         /// Which limit.
         detail: String,
+        /// What ffmpeg said last.
+        tail: String,
+    },
+    /// An output file grew past its limit. Its category is that of the other limits, `resource_limit`.
+    #[error("an output file grew past {max} bytes, {why}")]
+    OutputTooLarge {
+        /// The limit, in bytes.
+        max: u64,
+        /// Where the limit comes from, and what to do.
+        why: &'static str,
         /// What ffmpeg said last.
         tail: String,
     },
@@ -213,7 +223,7 @@ impl MediaError {
             Self::CorruptInput { .. } => "corrupt_input",
             Self::Deadline { .. } => "deadline",
             Self::Stalled { .. } => "stalled",
-            Self::ResourceLimit { .. } => "resource_limit",
+            Self::ResourceLimit { .. } | Self::OutputTooLarge { .. } => "resource_limit",
             Self::DiskFull { .. } => "disk_full",
             Self::Killed { .. } => "killed",
             Self::Crashed { .. } => "ffmpeg_crashed",
@@ -252,6 +262,7 @@ impl MediaError {
             | Self::Deadline { tail, .. }
             | Self::Stalled { tail, .. }
             | Self::ResourceLimit { tail, .. }
+            | Self::OutputTooLarge { tail, .. }
             | Self::DiskFull { tail }
             | Self::Killed { tail, .. }
             | Self::Crashed { tail, .. }

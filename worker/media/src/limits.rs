@@ -15,7 +15,8 @@ pub struct Limits {
     pub stall: Duration,
     /// Wall time of ffprobe's look at the header. Counting the packets gets more, by the master's size. Default 30 s.
     pub probe_deadline: Duration,
-    /// Size of each output file, in bytes. Default 64 GiB.
+    /// Size of each output file, in bytes, whatever the plan; the plan sets a lower limit for all but very long
+    /// masters. Default 64 GiB.
     pub max_output_bytes: u64,
     /// ffmpeg's own writable memory, in bytes. `None` (default) estimates it from the plan.
     pub memory: Option<u64>,

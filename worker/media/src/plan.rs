@@ -18,6 +18,10 @@ const SLOWEST: Rate = Rate { num: 1, den: 1 };
 const STILL: Rate = Rate { num: 25, den: 1 };
 /// Seconds between key frames, the same in every rendition.
 pub(crate) const KEY_FRAME_SECONDS: u32 = 2;
+/// The sound's bit rate in every rendition, in kbit/s.
+pub(crate) const AUDIO_KBPS: u32 = 128;
+/// What every output file may hold beside its planned bits: index, the encoder's buffer, sound past the picture.
+const FILE_ALLOWANCE: u64 = 64 << 20;
 
 /// What the user chose beside the ladder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +160,34 @@ impl Plan {
         source.pixels_in_all().max(frames.saturating_mul(largest))
     }
 
+    /// Bytes that the renditions come to at most, all together: for each of them its highest bit rate and that of
+    /// the sound (128 kbit/s, none for a silent master), both times the duration of the picture as counted from its
+    /// packets, divided by 8 and rounded up; summed. Saturating.
+    ///
+    /// No safety factor is in it: a caller that compares it with the free disk should leave some room. The header
+    /// of the master has no say in it.
+    #[must_use]
+    pub fn largest_output_bytes(&self, source: &Source) -> u64 {
+        let us = source.picture.duration_us();
+        let sound = self.sound_bytes(us);
+        let file = |rendition: &Planned| bytes_at(rendition.max_kbps, us).saturating_add(sound);
+        self.renditions.iter().map(file).fold(0, u64::saturating_add)
+    }
+
+    /// Size that no output file may pass, in bytes: twice what the highest bit rate of the plan gives over the
+    /// counted duration of the picture, the sound's, and 64 MiB. One for all files, since the kernel limits a
+    /// process, not a file. Saturating.
+    pub(crate) fn file_limit_bytes(&self, source: &Source) -> u64 {
+        let us = source.picture.duration_us();
+        let highest = self.renditions.iter().map(|rendition| rendition.max_kbps).max().unwrap_or(0);
+        let picture = bytes_at(highest.saturating_mul(2), us);
+        picture.saturating_add(self.sound_bytes(us)).saturating_add(FILE_ALLOWANCE)
+    }
+
+    fn sound_bytes(&self, us: u64) -> u64 {
+        self.audio.as_ref().map_or(0, |_| bytes_at(AUDIO_KBPS, us))
+    }
+
     /// Memory that ffmpeg may need at most, in bytes: twice an estimate of its buffers. Encoders look some fifty
     /// frames ahead, each frame with its copies at lower resolution, and every thread has frames of its own.
     pub(crate) fn memory_bytes(&self, source: &Source) -> u64 {
@@ -170,6 +202,11 @@ impl Plan {
         let buffers = frames.saturating_add(threads * PER_THREAD);
         buffers.saturating_add(BASE).saturating_mul(2)
     }
+}
+
+/// Bytes of `us` microseconds at `kbps` kbit/s, rounded up: kbit/s × 1000 × µs / 1 000 000 / 8. Saturating.
+fn bytes_at(kbps: u32, us: u64) -> u64 {
+    u64::try_from((u128::from(kbps) * u128::from(us)).div_ceil(8000)).unwrap_or(u64::MAX)
 }
 
 /// Plans the renditions of a master.

@@ -174,6 +174,30 @@ fn memory_grows_with_the_master() {
     assert!((4096..12_288).contains(&memory(&large)), "{} MiB", memory(&large));
 }
 
+#[test]
+fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
+    let ladder: Ladder = "1080p,720p,360p".parse().unwrap();
+    let mut source = master(1920, 1080);
+    let plan_of = |source: &Source| plan(source, &ladder, &options());
+    // Ten seconds: 1250 bytes for each kbit/s.
+    assert_eq!(plan_of(&source).largest_output_bytes(&source), (8000 + 4355 + 1540) * 1250);
+    assert_eq!(plan_of(&source).file_limit_bytes(&source), 2 * 8000 * 1250 + (64 << 20));
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2 });
+    let expected = (8000 + 4355 + 1540 + 3 * 128) * 1250;
+    assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
+    assert_eq!(plan_of(&source).file_limit_bytes(&source), (2 * 8000 + 128) * 1250 + (64 << 20));
+    // A header that lies changes nothing.
+    (source.video.header_duration_us, source.video.header_frames) = (Some(u64::MAX), Some(u64::MAX));
+    assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
+    // Each part is rounded up; nothing overflows.
+    let plan = plan_of(&source);
+    source.picture = Picture { frames: 1, end_us: 1, ..Picture::default() };
+    assert_eq!(plan.largest_output_bytes(&source), 6);
+    source.picture = Picture { start_us: i64::MIN, end_us: i64::MAX, ..source.picture };
+    assert!(plan.largest_output_bytes(&source) > 1 << 62);
+    assert!(plan.file_limit_bytes(&source) > 1 << 62);
+}
+
 proptest! {
     #[test]
     fn any_master_gets_a_sound_plan(

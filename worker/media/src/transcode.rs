@@ -1,11 +1,13 @@
 //! One ffmpeg for all renditions: started, watched, stopped when it must be, and its work verified.
 
 use std::future::Future;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use reelpool_protocol::manifest::MasterInfo;
+use rustix::process::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::arguments::arguments;
@@ -96,6 +98,7 @@ async fn run(
     progress: impl FnMut(Progress) + Send,
 ) -> Result<Log, MediaError> {
     let deadline = engine.limits.deadline_for(job.plan.work_pixels(job.source));
+    let (max_file_bytes, why) = file_limit(engine, job);
     let child = Run {
         name: "ffmpeg",
         program: &engine.tools.ffmpeg,
@@ -103,7 +106,7 @@ async fn run(
         folder: job.out_dir,
         writes: true,
         input: job.input,
-        max_file_bytes: engine.limits.max_output_bytes,
+        max_file_bytes,
         memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
         deadline,
         threads: job.plan.threads,
@@ -123,9 +126,13 @@ async fn run(
     }
     let status = child.wait().await?;
     let (no_decoder, bad_data) = (log.has(Finding::NoDecoder), log.has(Finding::BadData));
+    let too_large = log.has(Finding::FileTooLarge) || status.signal() == Some(Signal::XFSZ.as_raw());
     log.after("ffmpeg", status).map_err(|error| match error {
         MediaError::FfmpegFailed { tail, .. } if no_decoder => {
             MediaError::UnsupportedCodec { codec: job.source.video.codec.clone(), tail }
+        }
+        MediaError::ResourceLimit { tail, .. } if too_large => {
+            MediaError::OutputTooLarge { max: max_file_bytes, why, tail }
         }
         MediaError::FfmpegFailed { reason, tail, .. } if bad_data => MediaError::CorruptInput {
             detail: format!("it cannot be decoded: {}", without_addresses(&reason)),
@@ -133,6 +140,19 @@ async fn run(
         },
         error => error,
     })
+}
+
+/// Size that no output file may pass, in bytes, and what to say when one does. A hostile master must not fill the
+/// disk, and an honest one never needs twice its highest bit rate.
+fn file_limit(engine: &Engine, job: &Job<'_>) -> (u64, &'static str) {
+    let (planned, most) = (job.plan.file_limit_bytes(job.source), engine.limits.max_output_bytes);
+    if planned < most {
+        let why = "far more than the length of the master's picture can need: its sound or its time stamps \
+                   probably run on past its picture, so export it again";
+        (planned, why)
+    } else {
+        (most, "the most that is allowed: shorten the master, or use a smaller ladder")
+    }
 }
 
 enum Watched {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -140,6 +141,42 @@ async fn limits_hit_by_ffmpeg_are_the_masters_error() {
         let out = tempfile::tempdir().unwrap();
         let error = whole(&with(limits.clone()), &input, "720p", out.path()).await.unwrap_err();
         assert_eq!((error.category(), error.is_permanent()), ("resource_limit", true), "{}", error.detail());
+    }
+}
+
+/// Twice the rung's highest bit rate over the counted picture, the sound, 64 MiB, and not a byte more.
+#[tokio::test]
+async fn no_output_grows_past_what_its_plan_can_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(folder.path(), "plain.mp4", "320x180", "25", 2);
+    let mut engine = engine();
+    let mut source = engine.probe(&input).await.unwrap();
+    // What the header says is nothing to go by.
+    source.video.header_duration_us = Some(1 << 60);
+    source.video.header_frames = Some(1 << 60);
+    let plan = cheap_plan(&source, "144p");
+    let bits = 2 * u64::from(plan.renditions[0].max_kbps) * 1000 + 128_000;
+    let most = bits * 2 / 8 + (64 << 20);
+    assert!(most < engine.limits.max_output_bytes);
+    // An ffmpeg that makes a file of a given size; a hole takes no room.
+    engine.tools.ffmpeg = folder.path().join("ffmpeg");
+    for (bytes, expected) in [(most, false), (most + 1, true)] {
+        let script = format!("#!/bin/sh\nexec /usr/bin/truncate -s {bytes} 144p.mp4\n");
+        std::fs::write(&engine.tools.ffmpeg, script).unwrap();
+        std::fs::set_permissions(&engine.tools.ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let never = std::future::pending();
+        let error = engine.transcode(&input, &source, &plan, out.path(), |_| (), never).await.unwrap_err();
+        assert_eq!(error.category() == "resource_limit", expected, "{bytes}: {}", error.detail());
+        let made = std::fs::metadata(out.path().join("144p.mp4")).unwrap().len();
+        assert_eq!(made, if expected { 0 } else { bytes });
+        if expected {
+            assert!(error.is_permanent());
+            assert!(
+                error.to_string().starts_with(&format!("an output file grew past {most} bytes, ")),
+                "{error}"
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The job: one master, one ladder.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,9 +54,25 @@ impl Source {
 }
 
 impl fmt::Display for Source {
+    /// `bucket/key`, fit for a terminal and a line of a log: see [`printable`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.bucket, self.key)
+        write!(f, "{}/{}", self.bucket, printable(&self.key))
     }
+}
+
+/// A name from outside as one line of plain text: what would break the line, move the cursor or turn the direction
+/// of writing is shown as `\u{…}`.
+#[must_use]
+pub fn printable(name: &str) -> Cow<'_, str> {
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !name.contains(odd) {
+        return Cow::Borrowed(name);
+    }
+    let shown = name.chars().map(|c| if odd(c) { c.escape_default().to_string() } else { c.to_string() });
+    Cow::Owned(shown.collect())
 }
 
 /// What a [`Source`] looks like before its parts are checked.
@@ -220,3 +237,14 @@ impl From<JobId> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a job id is 32 lower-case hexadecimal digits")]
 pub struct JobIdError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_in_one_plain_line() {
+        assert_eq!(printable("Über (1)/bär 100%.mp4"), "Über (1)/bär 100%.mp4");
+        assert_eq!(printable("a\nb\u{1b}[31m\u{202e}c"), "a\\nb\\u{1b}[31m\\u{202e}c");
+    }
+}

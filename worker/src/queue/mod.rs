@@ -41,7 +41,7 @@ pub trait Queue: fmt::Debug + Send + Sync {
     /// The longest a message may be held after it was received, whatever is extended; `None` where there is no limit.
     fn longest_hold(&self) -> Option<Duration>;
 
-    /// After how many receives a message is given up.
+    /// After how many receives a message that fails is given up.
     fn max_attempts(&self) -> u32;
 }
 

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use reelpool_spool::{QueueOptions, Receipt, SpoolError};
 use tokio::task::spawn_blocking;
 
+use crate::job::max_receives;
+
 use super::{Queue, QueueError, Received, StopFlag};
 
 /// A queue in an SQLite file on this machine.
@@ -25,8 +27,7 @@ impl SpoolQueue {
     /// When there is no queue, or it cannot be read and written.
     pub fn open(dir: &Path, max_attempts: u32) -> Result<Self, QueueError> {
         let name = format!("spool://{}", dir.display());
-        // The last receive that is worked on is number `max_attempts`; the queue buries what is received after that.
-        let options = QueueOptions { max_receives: max_attempts };
+        let options = QueueOptions { max_receives: max_receives(max_attempts) };
         match reelpool_spool::Queue::open_existing(dir, options) {
             Ok(queue) => Ok(Self { queue: Arc::new(queue), name, max_attempts }),
             Err(SpoolError::NoQueue { .. }) => Err(QueueError::NotFound { queue: name }),

@@ -47,7 +47,8 @@ enum StringOrNumber {
 }
 
 impl SqsQueue {
-    /// Looks the queue up. `max_attempts` bounds attempts where the queue's redrive policy does not.
+    /// Looks the queue up. A failing message is given up after `max_attempts` receives, or when the queue's redrive
+    /// policy would take it, if that is sooner: then it goes with its reason.
     ///
     /// # Errors
     /// When the queue does not exist, may not be read, or has no dead-letter queue.
@@ -70,11 +71,11 @@ impl SqsQueue {
             .attributes()
             .and_then(|all| all.get(&QueueAttributeName::RedrivePolicy))
             .and_then(|text| serde_json::from_str::<RedrivePolicy>(text).ok());
-        let max_attempts = match policy.as_ref().map(|policy| &policy.max_receive_count) {
-            Some(StringOrNumber::Number(count)) => *count,
-            Some(StringOrNumber::String(count)) => count.parse().unwrap_or(max_attempts),
-            None => max_attempts,
-        };
+        let bound = policy.as_ref().and_then(|policy| match &policy.max_receive_count {
+            StringOrNumber::Number(count) => Some(*count),
+            StringOrNumber::String(count) => count.parse().ok(),
+        });
+        let max_attempts = bound.map_or(max_attempts, |bound| bound.min(max_attempts));
         let dead_letter_url = match (dead_letter_url, policy) {
             (Some(given), _) => {
                 check(&client, given).await?;

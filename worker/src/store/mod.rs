@@ -162,7 +162,7 @@ pub(crate) fn check_room(folder: &Path, bytes: u64) -> Result<(), StoreError> {
     let wanted = bytes.saturating_mul(2).saturating_add(SPARE);
     if free < wanted {
         let detail = format!(
-            "{free} bytes are free, a master of {bytes} bytes needs {wanted}: free some, or name a larger disk with --scratch"
+            "{free} bytes are free, a master of {bytes} bytes needs {wanted}: free some, or put the scratch folder on a larger disk"
         );
         return Err(StoreError::NoSpace { place: place(), detail });
     }

@@ -1,0 +1,39 @@
+# `make demo` and `make test` are all most people need; `make help` lists the rest.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fuzz deny clean-demo
+
+step := @scripts/step
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: ## Transcode a few real clips with a fleet that rises from zero; VIDEO=path takes your own
+	$(step) 1/3 "install what is missing" scripts/setup $(if $(VIDEO),,--clips)
+	$(step) 2/3 "build Reelpool" cargo build --locked -p reelpool -p reelpool-worker
+	$(step) 3/3 "run reelpool up until all is done" scripts/demo $(if $(VIDEO),"$(VIDEO)")
+
+test: ## Everything that must be green: style, lints, build, all tests
+	$(step) 1/5 "install what the tests need" scripts/setup --tests
+	$(step) 2/5 "check the style" cargo fmt --all --check
+	$(step) 3/5 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 4/5 "build the programs" cargo build --locked --workspace --bins
+	$(step) 5/5 "run the tests" cargo test --locked --workspace
+
+lint: ## Style and lints only
+	$(step) 1/2 "check the style" cargo fmt --all --check
+	$(step) 2/2 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+
+bench: ## The cost of a decision; the worker's overhead over bare ffmpeg and its memory
+	$(step) 1/3 "install what is missing" scripts/setup --tests
+	$(step) 2/3 "measure the decision" cargo bench --locked -p reelpool-core
+	$(step) 3/3 "measure the worker" scripts/bench
+
+fuzz: ## Fuzz the parser of queue messages (nightly Rust); SECONDS_PER_TARGET=60
+	$(step) 1/1 "fuzz" scripts/fuzz
+
+deny: ## Licences, sources, duplicate and vulnerable dependencies
+	$(step) 1/1 "check the dependencies" scripts/deny
+
+clean-demo: ## Remove what the demo made
+	rm -rf reelpool-demo

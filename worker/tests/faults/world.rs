@@ -1,0 +1,462 @@
+//! One machine: a folder of masters, a queue, a folder of outputs; the workers in it; and what must be true of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use reelpool_media::{Engine, Limits, Sandbox, Tools};
+use reelpool_protocol::location::FOLDER_BUCKET;
+use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest};
+use reelpool_protocol::message::s3_event;
+use reelpool_protocol::{JobId, Ladder, Location, Source, WorkerState};
+use reelpool_spool::scratch::MARK;
+use reelpool_spool::{QueueOptions, Redrive, Scratch};
+use reelpool_worker::attempt::Desk;
+use reelpool_worker::events::Events;
+use reelpool_worker::hold::Heartbeat;
+use reelpool_worker::metrics::Metrics;
+use reelpool_worker::queue::{Queue, QueueError, SpoolQueue};
+use reelpool_worker::run::run;
+use reelpool_worker::shutdown::Shutdown;
+use reelpool_worker::state::State;
+use reelpool_worker::store::{FolderMasters, FolderOutputs};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use crate::fakes::{FakeMasters, FakeOutputs, FakeQueue};
+use crate::script::Script;
+
+/// Longer than any scenario takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The mark of a worker's scratch folder is all that may be in it.
+const LADDER: &str = "120p,60p";
+
+/// One machine.
+#[derive(Debug)]
+pub struct World {
+    dir: TempDir,
+    queue: reelpool_spool::Queue,
+    begun: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The videos, as they are now, that some message asked for.
+    videos: Vec<Source>,
+    /// Other masters that some message asked for.
+    others: Vec<Source>,
+    /// Each manifest as a reader first saw it.
+    seen: BTreeMap<PathBuf, Vec<u8>>,
+    calls: Vec<String>,
+    violations: Vec<String>,
+    received_at: Option<Instant>,
+}
+
+/// How a worker is set up.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub visibility: Duration,
+    pub max_attempts: u32,
+    pub grace: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { visibility: Duration::from_secs(30), max_attempts: 20, grace: Duration::ZERO }
+    }
+}
+
+/// A worker that has not begun.
+#[derive(Debug)]
+pub struct Worker {
+    world: Arc<World>,
+    desk: Desk,
+    setup: Setup,
+    scratch: PathBuf,
+}
+
+/// What a worker says of itself.
+#[derive(Debug, Clone)]
+pub struct Says {
+    pub state: Arc<State>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Says {
+    /// How many jobs ended in its hand.
+    pub fn ends(&self) -> u64 {
+        let totals = self.state.status().totals;
+        totals.committed + totals.already_done + totals.retried + totals.failed + totals.handed_back
+    }
+
+    /// Whether it has had a message and has it no more.
+    pub fn has_settled(&self) -> bool {
+        self.ends() > 0 && self.state.status().state != WorkerState::Busy
+    }
+}
+
+/// One second of 160x120 with sound.
+fn clip() -> &'static Path {
+    static CLIP: OnceLock<PathBuf> = OnceLock::new();
+    CLIP.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        fs::create_dir_all(folder).unwrap();
+        let clip = folder.join("faults-160x120.mp4");
+        // Another test process may be making it too.
+        let part = folder.join(format!("faults-{}.part", std::process::id()));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1"]);
+        command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:v", "libx264"]);
+        command.args(["-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "mp4"]);
+        let output = command.arg(&part).output().expect("ffmpeg is installed");
+        assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
+        fs::rename(&part, &clip).unwrap();
+        clip
+    })
+}
+
+fn engine() -> Engine {
+    static TOOLS: LazyLock<Tools> = LazyLock::new(|| Tools::find(None, None).unwrap());
+    let sandbox = Sandbox::Via(PathBuf::from(env!("CARGO_BIN_EXE_reelpool-worker")));
+    let limits = Limits { threads: 1, ..Limits::default() };
+    Engine { tools: TOOLS.clone(), sandbox, limits }
+}
+
+pub fn ladder() -> Ladder {
+    LADDER.parse().unwrap()
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("masters")).unwrap();
+        let options = QueueOptions { max_receives: 1000 };
+        let queue = reelpool_spool::Queue::open(&dir.path().join("queue"), options).unwrap();
+        Arc::new(Self { dir, queue, begun: Instant::now(), inner: Mutex::default() })
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A master that is a video.
+    pub fn video(&self, key: &str) -> Source {
+        fs::copy(clip(), self.at("masters").join(key)).unwrap();
+        let source = self.source(key);
+        self.inner.lock().unwrap().videos.push(source.clone());
+        source
+    }
+
+    /// A video of which the message will not tell the version.
+    pub fn untagged(&self, key: &str) -> Source {
+        Source { etag: None, size: None, ..self.video(key) }
+    }
+
+    /// A master that is not a video.
+    pub fn text(&self, key: &str) -> Source {
+        fs::write(self.at("masters").join(key), "Buy milk.\n".repeat(100)).unwrap();
+        let source = self.source(key);
+        self.inner.lock().unwrap().others.push(source.clone());
+        source
+    }
+
+    fn source(&self, key: &str) -> Source {
+        let metadata = fs::metadata(self.at("masters").join(key)).unwrap();
+        Source {
+            bucket: FOLDER_BUCKET.to_owned(),
+            key: key.to_owned(),
+            version: None,
+            etag: Some(reelpool_spool::masters::etag(&metadata)),
+            size: Some(metadata.len()),
+        }
+    }
+
+    /// Sends one message that asks for all of `sources`.
+    pub fn send(&self, sources: &[Source]) {
+        let records: Vec<Value> = sources
+            .iter()
+            .map(|source| {
+                let event: Value =
+                    serde_json::from_str(&s3_event(source, "2026-01-31T12:00:00.000Z")).unwrap();
+                event["Records"][0].clone()
+            })
+            .collect();
+        self.queue.send(&json!({ "Records": records }).to_string(), Duration::ZERO).unwrap();
+    }
+
+    /// A worker whose every call goes as `script` says.
+    pub fn worker(self: &Arc<Self>, name: &str, setup: &Setup, script: &Arc<Script>) -> Worker {
+        let state = Arc::new(State::new(name.to_owned(), tokio::time::Instant::now()));
+        script.is_for(&state, setup.visibility);
+        let script = || Arc::clone(script);
+        let inner = SpoolQueue::open(&self.at("queue"), setup.max_attempts).unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(FakeQueue { inner, script: script() });
+        let masters = FolderMasters::open(&self.at("masters")).unwrap();
+        let outputs = FolderOutputs::open(&self.at("outputs")).unwrap();
+        let scratch = Scratch::claim(&self.at("scratch"), name).unwrap();
+        let path = scratch.path().to_owned();
+        let desk = Desk {
+            state,
+            metrics: Arc::new(Metrics::new().unwrap()),
+            events: Events::None,
+            heartbeat: Heartbeat::start(Arc::clone(&queue), setup.visibility).unwrap(),
+            queue,
+            masters: Arc::new(FakeMasters { inner: masters, script: script() }),
+            allowed: Location::Folder(self.at("masters")),
+            outputs: Arc::new(FakeOutputs { inner: outputs, script: script() }),
+            scratch,
+            engine: engine(),
+            ladder: ladder(),
+            preset: "ultrafast".parse().unwrap(),
+        };
+        Worker { world: Arc::clone(self), desk, setup: setup.clone(), scratch: path }
+    }
+
+    /// A fresh, healthy worker works until the queue is empty.
+    pub async fn finish(self: &Arc<Self>) {
+        if !self.is_empty() {
+            let script = Script::new(self, Vec::new());
+            let worker = self.worker("healthy", &Setup::default(), &script);
+            worker.run_until(|| self.is_empty()).await.unwrap();
+        }
+        assert!(self.is_empty(), "the queue is not empty\n{self}");
+    }
+
+    /// Whether no message waits, is delayed or is in hand.
+    pub fn is_empty(&self) -> bool {
+        let counts = self.queue.counts().unwrap();
+        counts.waiting + counts.in_flight + counts.delayed == 0
+    }
+
+    /// How many messages wait to be received.
+    pub fn waiting(&self) -> u64 {
+        self.queue.counts().unwrap().waiting
+    }
+
+    /// Makes a message in hand visible to all, as the end of its visibility timeout would.
+    pub fn give_back(&self, receipt: &str) {
+        // When it is held no more, it is visible or gone already.
+        let _ = self.queue.extend(&receipt.parse().unwrap(), Duration::ZERO);
+    }
+
+    /// Gives a message in hand to someone else, who gives it back at once.
+    pub fn steal(&self, receipt: &str) {
+        self.give_back(receipt);
+        if let Some(stolen) = self.queue.receive(Duration::from_secs(30)).unwrap() {
+            self.queue.extend(&stolen.receipt, Duration::ZERO).unwrap();
+        }
+    }
+
+    /// Sends all dead letters anew.
+    pub fn redrive(&self) {
+        assert_eq!(self.queue.redrive(Redrive::All).unwrap(), 1, "{self}");
+    }
+
+    pub fn note(&self, worker: &str, text: String) {
+        let line = format!("{:7.3} s  {worker:<8} {text}", self.begun.elapsed().as_secs_f64());
+        self.inner.lock().unwrap().calls.push(line);
+    }
+
+    /// Something was done that must not be; told when all is over.
+    pub fn violated(&self, text: String) {
+        self.note("!", text.clone());
+        self.inner.lock().unwrap().violations.push(text);
+    }
+
+    /// A message has just been received.
+    pub fn received(&self) {
+        self.inner.lock().unwrap().received_at = Some(Instant::now());
+    }
+
+    /// When a message was received last.
+    pub fn received_at(&self) -> Option<Instant> {
+        self.inner.lock().unwrap().received_at
+    }
+
+    /// A worker is about to delete the message: all it asked for must be there.
+    pub fn about_to_delete(&self) {
+        let (videos, others) = {
+            let inner = self.inner.lock().unwrap();
+            (inner.videos.clone(), inner.others.clone())
+        };
+        if let Some(source) = others.first() {
+            self.violated(format!("the message is deleted though {source} failed"));
+        }
+        for source in videos {
+            if let Err(problem) = self.committed(&source) {
+                self.violated(format!("the message is deleted and {problem}"));
+            }
+        }
+    }
+
+    /// Sees the store as a reader does: where there is a manifest, all of it is there, and stays the same.
+    pub fn look(&self) {
+        let videos = self.inner.lock().unwrap().videos.clone();
+        for source in videos {
+            let manifest = self.manifest_of(&source);
+            let Ok(bytes) = fs::read(&manifest) else { continue };
+            if let Err(problem) = self.committed(&source) {
+                self.violated(format!("a reader sees that {problem}"));
+            }
+            let first = self.inner.lock().unwrap().seen.entry(manifest).or_insert(bytes.clone()).clone();
+            if first != bytes {
+                self.violated(format!("the manifest of {source} changed"));
+            }
+        }
+    }
+
+    fn job_folder(&self, source: &Source) -> PathBuf {
+        self.at("outputs").join(JobId::of(source, &ladder()).output_prefix(source))
+    }
+
+    fn manifest_of(&self, source: &Source) -> PathBuf {
+        self.job_folder(source).join(FILE_NAME)
+    }
+
+    /// The files that are the outputs of a committed job; what is wrong where it is not committed as it should be.
+    fn committed(&self, source: &Source) -> Result<BTreeSet<PathBuf>, String> {
+        let path = self.manifest_of(source);
+        let problem = |text: String| format!("{source}: {text}");
+        let text = fs::read(&path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
+        let Manifest { format, job_id, attempt, ladder: rungs, renditions, .. } = manifest;
+        if (format, job_id, &rungs) != (FORMAT, JobId::of(source, &ladder()), &ladder()) {
+            return Err(problem("the manifest is another job's".to_owned()));
+        }
+        let names: Vec<_> = renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        if names != ["120p", "60p"] {
+            return Err(problem(format!("the renditions are {names:?}")));
+        }
+        let mut files = BTreeSet::from([path]);
+        for rendition in renditions {
+            if !rendition.path.starts_with(&format!("{ATTEMPTS}/{attempt}/")) {
+                return Err(problem(format!("{} is another attempt's", rendition.path)));
+            }
+            let file = self.job_folder(source).join(&rendition.path);
+            let bytes = fs::read(&file).map_err(|error| problem(format!("{}: {error}", file.display())))?;
+            let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            if (bytes.len() as u64, sha256) != (rendition.bytes, rendition.sha256) {
+                return Err(problem(format!("{} is not what the manifest says", rendition.path)));
+            }
+            files.insert(file);
+        }
+        Ok(files)
+    }
+
+    /// The message is gone, each video is committed, and nothing else is left anywhere.
+    pub fn assert_committed(&self) {
+        self.assert_settled(0);
+        self.assert_outputs_of_videos();
+    }
+
+    /// Each video is committed, and there is no other file.
+    pub fn assert_outputs_of_videos(&self) {
+        let mut expected = BTreeSet::new();
+        for source in &self.inner.lock().unwrap().videos {
+            expected.extend(self.committed(source).unwrap_or_else(|problem| panic!("{problem}")));
+        }
+        self.assert_files(&expected);
+    }
+
+    /// The message is a dead letter for `reason`.
+    pub fn assert_dead(&self, reason: &str) {
+        self.assert_settled(1);
+        let letters = self.queue.dead_letters(10).unwrap();
+        assert_eq!(letters[0].reason, reason, "{letters:?}\n{self}");
+        assert!(!letters[0].detail.is_empty(), "{letters:?}");
+    }
+
+    pub fn assert_no_outputs(&self) {
+        self.assert_files(&BTreeSet::new());
+    }
+
+    fn assert_settled(&self, dead: u64) {
+        assert!(self.is_empty(), "{self}");
+        assert_eq!(self.queue.counts().unwrap().dead, dead, "{:?}\n{self}", self.queue.dead_letters(10));
+        assert_eq!(files_below(&self.at("scratch")), BTreeSet::new(), "scratch is not empty\n{self}");
+    }
+
+    fn assert_files(&self, expected: &BTreeSet<PathBuf>) {
+        let found = files_below(&self.at("outputs"));
+        let missing: Vec<_> = expected.difference(&found).collect();
+        let stray: Vec<_> = found.difference(expected).collect();
+        assert!(missing.is_empty() && stray.is_empty(), "missing {missing:#?}, stray {stray:#?}\n{self}");
+    }
+
+    pub fn assert_no_violation(&self) {
+        let violations = self.inner.lock().unwrap().violations.clone();
+        assert!(violations.is_empty(), "{violations:#?}\n{self}");
+    }
+}
+
+impl fmt::Display for World {
+    /// The calls in their order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner.lock().unwrap();
+        writeln!(f, "in the queue: {:?}", self.queue.counts())?;
+        inner.calls.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl Worker {
+    pub fn state(&self) -> Says {
+        Says { state: Arc::clone(&self.desk.state), metrics: Arc::clone(&self.desk.metrics) }
+    }
+
+    /// Works until `done`, then takes no more, finishes what it has in hand and goes. Ends earlier when the worker
+    /// ends by itself.
+    pub async fn run_until(self, done: impl Fn() -> bool) -> Result<(), QueueError> {
+        let Self { world, desk, setup, scratch } = self;
+        let state = Arc::clone(&desk.state);
+        let shutdown = Shutdown::listen(setup.grace, Arc::clone(&state)).unwrap();
+        let queue = Arc::clone(&desk.queue);
+        let ended = {
+            let mut working = pin!(run(desk, queue, setup.visibility, &shutdown));
+            let leave = async {
+                while !done() {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                state.shut_down();
+                while !state.status().drained {
+                    sleep(Duration::from_millis(5)).await;
+                }
+                // What an attempt needs there is gone as soon as the attempt is over.
+                let left = files_below(&scratch);
+                assert_eq!(left, BTreeSet::from([scratch.join(MARK)]), "{world}");
+                Ok(())
+            };
+            let either = async {
+                tokio::select! {
+                    ended = &mut working => ended,
+                    left = leave => left,
+                }
+            };
+            timeout(PATIENCE, either).await.unwrap_or_else(|_| panic!("the worker never came to an end\n{world}"))
+        };
+        assert!(!scratch.exists(), "the scratch folder is still there\n{world}");
+        ended
+    }
+}
+
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
+    let mut files = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(files_below(&entry.path()));
+        } else {
+            files.insert(entry.path());
+        }
+    }
+    files
+}
