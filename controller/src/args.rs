@@ -89,10 +89,10 @@ pub struct UpArgs {
     /// Hold the fleet as it is
     #[arg(long, help_heading = "Fleet")]
     pub paused: bool,
-    /// The most workers to add in one decision (default: no limit)
+    /// The most workers that may be starting at a time (default: any number)
     #[arg(long, value_name = "N", help_heading = "Fleet")]
     pub max_step_out: Option<NonZeroU32>,
-    /// The most workers to remove in one decision (default: no limit)
+    /// The most workers that may be draining at a time (default: any number)
     #[arg(long, value_name = "N", help_heading = "Fleet")]
     pub max_step_in: Option<NonZeroU32>,
 
@@ -292,9 +292,9 @@ pub enum UsageError {
     EndpointNeedsQueue,
     /// Renditions would be taken for masters.
     #[error(
-        "--output {output} lies in --masters {masters}: its renditions would be taken for masters: name another place"
+        "--output {output} and --masters {masters} lie within one another: renditions would be taken for masters: name another output"
     )]
-    OutputInMasters {
+    PlacesOverlap {
         /// Where renditions were to go.
         output: Location,
         /// Where masters come from.
@@ -388,8 +388,8 @@ fn place(
     };
     let Some(masters @ Location::Bucket { .. }) = masters else { return Err(UsageError::QueueNeedsBucket) };
     let Some(output @ Location::Bucket { .. }) = output else { return Err(UsageError::QueueNeedsOutput) };
-    if masters.contains(&output) {
-        return Err(UsageError::OutputInMasters { output, masters });
+    if masters.overlaps(&output) {
+        return Err(UsageError::PlacesOverlap { output, masters });
     }
     Ok(Place::Aws { queue_url, endpoint_url, dead_letter_queue_url, masters, output })
 }

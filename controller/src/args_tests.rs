@@ -16,6 +16,16 @@ fn the_command_line_is_sound() {
 }
 
 #[test]
+fn the_help_says_of_steps_what_the_core_does() {
+    let mut up = Args::command();
+    let up = up.find_subcommand_mut("up").unwrap();
+    for (option, state) in [("max_step_out", "starting"), ("max_step_in", "draining")] {
+        let help = up.get_arguments().find(|a| a.get_id() == option).unwrap().get_help().unwrap().to_string();
+        assert!(help.contains(&format!("most workers that may be {state} at a time")), "{help}");
+    }
+}
+
+#[test]
 fn without_options_it_is_one_machine_with_a_worker_for_each_core() {
     let options = read("").unwrap();
     assert_eq!(options.data, PathBuf::from("./reelpool-data"));
@@ -107,7 +117,11 @@ fn what_is_wrong_is_said_in_one_line_with_what_to_do() {
         ("--masters gs://cats", "`gs://` is not understood: write a folder's path or s3://bucket/prefix"),
         (
             &format!("--queue-url {QUEUE} --masters s3://cats --output s3://cats/out"),
-            "--output s3://cats/out/ lies in --masters s3://cats",
+            "--output s3://cats/out/ and --masters s3://cats lie within one another: renditions would be taken for masters",
+        ),
+        (
+            &format!("--queue-url {QUEUE} --masters s3://cats/in --output s3://cats"),
+            "--output s3://cats and --masters s3://cats/in/ lie within one another",
         ),
         ("--exit-when-done --min-workers 1", "--exit-when-done with --min-workers 1"),
         ("--exit-when-done --paused", "--exit-when-done with --paused"),

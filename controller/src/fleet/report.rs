@@ -3,13 +3,13 @@
 use reelpool_core::{DrainStage, Millis, Timestamp, WorkerId, WorkerObservation, WorkerState};
 use reelpool_protocol::{WorkerState as Said, WorkerStatus};
 
-/// A worker's last word, and when it came by the shell's own clock.
+/// A worker's last word, and when it was asked for by the shell's own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What it said.
     pub status: WorkerStatus,
-    /// When.
-    pub at: Timestamp,
+    /// When it was asked for: an answer may come late, and what it says may be as old as the question.
+    pub asked_at: Timestamp,
 }
 
 impl Report {
@@ -32,7 +32,14 @@ impl Report {
     /// Since when, by the shell's clock: workers tell ages, so that no common clock is needed.
     #[must_use]
     pub fn since(&self) -> Timestamp {
-        self.at.minus(Millis::new(self.status.state_for_ms))
+        self.asked_at.minus(Millis::new(self.status.state_for_ms))
+    }
+
+    /// For how much longer its drain holds, at least; `None`: it does not drain, or the drain is final.
+    #[must_use]
+    pub fn drain_left(&self, now: Timestamp) -> Option<Millis> {
+        let left = Millis::new(self.status.drain_lapses_in_ms?);
+        Some(left.minus(now.since(self.asked_at)))
     }
 }
 
@@ -97,7 +104,7 @@ pub(crate) mod tests {
             (Said::Draining, 1, true, WorkerState::Draining(DrainStage::Busy)),
         ] {
             let jobs = (0..jobs).map(|_| job("a.mp4")).collect();
-            let report = Report { status: status(said, jobs, drained), at };
+            let report = Report { status: status(said, jobs, drained), asked_at: at };
             let seen = observation(&id, Ok(&report));
             assert_eq!(
                 (seen.state, seen.since),

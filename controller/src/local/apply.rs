@@ -2,18 +2,16 @@
 
 use std::io;
 
-use reelpool_core::{Millis, Timestamp, WorkerId};
+use reelpool_core::{Timestamp, WorkerId};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::fleet::LocalFleet;
+use super::overdue::{Overdue, Patience};
 use super::plan::{DRAIN_TERM_SECONDS, Effect};
 use super::process::{self, News, Program};
 use crate::fleet::{FleetClient, Question};
-
-/// A stopped worker that has not ended after this time is killed: it was drained, so it has nothing in hand.
-const KILL_AFTER: Millis = Millis::from_secs(60);
 
 /// Does what was planned.
 pub struct Hands {
@@ -25,6 +23,8 @@ pub struct Hands {
     pub news: mpsc::Sender<(WorkerId, News)>,
     /// What time it is.
     pub clock: Clock,
+    /// For how long workers are waited for.
+    pub patience: Patience,
 }
 
 impl Hands {
@@ -75,11 +75,12 @@ impl Hands {
         let questions: Vec<_> =
             ids.iter().filter_map(|id| Some((id.clone(), address(id)?, question))).collect();
         let mut changed = false;
+        let asked_at = self.clock.now();
         for (id, answer) in self.client.ask_all(questions).await {
             match answer {
                 Ok(status) => {
                     changed = true;
-                    fleet.answered(&id, Some(status), self.clock.now());
+                    fleet.answered(&id, status, asked_at);
                 }
                 // Its state is read anew before anything else is planned for it.
                 Err(error) => tracing::debug!(worker = %id, %error, ?question, "no answer"),
@@ -88,13 +89,33 @@ impl Hands {
         changed
     }
 
-    /// Kills workers that were stopped long ago.
-    pub fn kill_overdue(&self, fleet: &LocalFleet, now: Timestamp) {
-        for member in &fleet.members {
-            if member.stopping_since.is_some_and(|since| now.since(since) > KILL_AFTER) {
-                tracing::warn!(worker = %member.id, "the worker was stopped and does not end: it is killed");
-                member.process.signal(Signal::KILL);
+    /// Kills workers that nothing else would bring to an end. One that hangs has crashed: it is replaced as such.
+    pub fn kill_overdue(&self, fleet: &mut LocalFleet, now: Timestamp) {
+        let LocalFleet { members, crashes, .. } = fleet;
+        for member in members.iter_mut().filter(|member| !member.killed) {
+            match self.patience.judge(member.stopping_since, member.silence, now) {
+                None => continue,
+                Some(Overdue::DoesNotEnd(taken)) => tracing::warn!(
+                    worker = %member.id,
+                    "the worker was told to stop {taken} ago and has not ended: it is killed"
+                ),
+                Some(Overdue::Hangs(silence)) => {
+                    let delay = crashes.crashed(now);
+                    let log = self.program.log(&member.id);
+                    tracing::warn!(
+                        worker = %member.id,
+                        "the worker has not answered for {silence} and holds no job any more: it is killed, and may be replaced after {delay}; its log: {}",
+                        log.display()
+                    );
+                }
             }
+            member.process.signal(Signal::KILL);
+            member.killed = true;
+            member.stopping_since.get_or_insert(now);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -12,9 +12,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::masters::walk::Folder;
 use super::{Up, earlier};
 
-/// How much longer than its grace period a worker may take to end: it may have to wait for a receive, and to hand
-/// its job back.
-const BEYOND_GRACE: Duration = Duration::from_secs(60);
+/// How often progress is drawn while workers finish.
+const DRAW_EVERY: Duration = Duration::from_secs(1);
 /// How long a worker may take to end that was killed.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 /// The most dead letters that are looked at for the summary.
@@ -24,10 +23,11 @@ const MAX_EARLIER: usize = 500;
 
 impl Up {
     /// Stops everyone: each finishes its job or hands it back. Returns whether it had to be done at once.
-    pub(super) async fn stop(&mut self, grace: u64) -> bool {
+    pub(super) async fn stop(&mut self) -> bool {
         self.masters = None;
         let mut at_once = false;
-        let mut deadline = Instant::now() + Duration::from_secs(grace) + BEYOND_GRACE;
+        let mut deadline = Instant::now() + Duration::from(self.hands.patience.end);
+        let mut draw_at = Instant::now() + DRAW_EVERY;
         if !self.fleet.members.is_empty() {
             let workers = self.fleet.members.len();
             tracing::info!(workers, "stopping: each worker finishes its job or hands it back");
@@ -49,6 +49,14 @@ impl Up {
                     tracing::info!("stopping at once: jobs in hand are offered again when their hold runs out");
                     self.kill_all();
                     deadline = Instant::now() + AFTER_KILL;
+                }
+                seen = async {
+                    sleep_until(draw_at).await;
+                    self.observer.look_at_workers(&self.fleet).await
+                }, if self.progress.is_seen() && !at_once => {
+                    self.observer.take_workers(seen, &mut self.fleet);
+                    self.progress.draw_jobs(&self.fleet);
+                    draw_at = Instant::now() + DRAW_EVERY;
                 }
                 () = sleep_until(deadline) => {
                     if at_once {
@@ -100,3 +108,7 @@ impl Up {
 fn died_at(letter: &DeadLetter) -> Timestamp {
     Timestamp::from_millis(i64::try_from(letter.dead_at_ms).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+#[path = "ending_tests.rs"]
+mod tests;

@@ -29,8 +29,8 @@ pub enum UpError {
         source: io::Error,
     },
     /// Renditions would be taken for masters.
-    #[error("--output {} lies in the masters folder {}: its renditions would be taken for masters: name another folder", output.display(), masters.display())]
-    OutputInMasters {
+    #[error("--output {} and --masters {} lie within one another: renditions would be taken for masters: name another output", output.display(), masters.display())]
+    PlacesOverlap {
         /// The output folder.
         output: PathBuf,
         /// The masters folder.

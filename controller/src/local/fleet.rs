@@ -7,6 +7,7 @@ use reelpool_core::{Millis, Timestamp, WorkerId, WorkerObservation, WorkerState}
 use reelpool_protocol::{JobId, WorkerStatus};
 
 use super::crashes::{Crashes, SOUND_AFTER};
+use super::overdue::Silence;
 use super::plan::KnownWorker;
 use super::process::Process;
 use crate::fleet::{Report, observation};
@@ -24,10 +25,12 @@ pub struct Member {
     pub address: Option<SocketAddr>,
     /// Its last word.
     pub report: Option<Report>,
-    /// Since when it does not answer; `None` while it does.
-    pub silent_since: Option<Timestamp>,
+    /// For how long it gives no answer; `None` while it does, and before it was first asked.
+    pub silence: Option<Silence>,
     /// When it was told to stop; `None`: it was not.
     pub stopping_since: Option<Timestamp>,
+    /// Whether it was killed because nothing else would have freed its place.
+    pub killed: bool,
     /// The job it was last seen with.
     pub job: Option<(JobId, String)>,
 }
@@ -77,8 +80,9 @@ impl LocalFleet {
             started_at: now,
             address: None,
             report: None,
-            silent_since: None,
+            silence: None,
             stopping_since: None,
+            killed: false,
             job: None,
         });
     }
@@ -111,20 +115,34 @@ impl LocalFleet {
         self.members.iter().filter_map(|member| Some((member.id.clone(), member.address?))).collect()
     }
 
-    /// Takes a worker's answer, or that it gave none. Returns the job it has begun, if it was not known to have it.
+    /// The workers that cannot be asked yet.
+    #[must_use]
+    pub fn without_address(&self) -> Vec<WorkerId> {
+        self.members
+            .iter()
+            .filter(|member| member.address.is_none())
+            .map(|member| member.id.clone())
+            .collect()
+    }
+
+    /// Takes that a worker gave no answer.
+    pub fn silent(&mut self, id: &WorkerId, now: Timestamp) {
+        if let Some(member) = self.get_mut(id) {
+            let silence = member.silence.get_or_insert(Silence { since: now, questions: 0 });
+            silence.questions = silence.questions.saturating_add(1);
+        }
+    }
+
+    /// Takes a worker's answer to what it was asked at `asked_at`. Returns the job it has begun, if it was not known
+    /// to have it.
     pub fn answered(
         &mut self,
         id: &WorkerId,
-        answer: Option<WorkerStatus>,
-        now: Timestamp,
+        status: WorkerStatus,
+        asked_at: Timestamp,
     ) -> Option<reelpool_protocol::Source> {
-        let Some(status) = answer else {
-            let member = self.get_mut(id)?;
-            member.silent_since.get_or_insert(now);
-            return None;
-        };
         let started_at = self.get_mut(id)?.started_at;
-        if now.since(started_at) >= SOUND_AFTER {
+        if asked_at.since(started_at) >= SOUND_AFTER {
             self.crashes.sound(started_at);
         }
         let start_up = status.start_up_ms.map(Millis::new);
@@ -135,8 +153,8 @@ impl LocalFleet {
         if job.is_some() {
             member.job = job;
         }
-        member.silent_since = None;
-        member.report = Some(Report { status, at: now });
+        member.silence = None;
+        member.report = Some(Report { status, asked_at });
         if let Some(start_up) = start_up.filter(|_| !known_before) {
             self.start_up_times.add(start_up);
         }
@@ -179,7 +197,7 @@ impl LocalFleet {
         let known = |member: &Member| KnownWorker {
             id: member.id.clone(),
             state: member.observe().state,
-            drain_left: member.drain_left(now),
+            drain_left: member.report.as_ref().and_then(|report| report.drain_left(now)),
         };
         self.serving().map(known).collect()
     }
@@ -189,22 +207,16 @@ impl Member {
     /// What it is doing.
     #[must_use]
     pub fn observe(&self) -> WorkerObservation {
-        match (&self.report, self.silent_since) {
-            (_, Some(silent_since)) => observation(&self.id, Err(silent_since)),
-            (Some(report), None) => observation(&self.id, Ok(report)),
+        match (&self.report, self.silence, self.address) {
+            (_, Some(silence), Some(_)) => observation(&self.id, Err(silence.since)),
+            (Some(report), _, _) => observation(&self.id, Ok(report)),
             // It was not asked yet; nobody is stopped on the ground of this.
-            (None, None) => WorkerObservation {
+            (None, _, _) => WorkerObservation {
                 id: self.id.clone(),
                 state: WorkerState::Starting,
                 since: self.started_at,
             },
         }
-    }
-
-    fn drain_left(&self, now: Timestamp) -> Option<Millis> {
-        let report = self.report.as_ref()?;
-        let left = Millis::new(report.status.drain_lapses_in_ms?);
-        Some(left.minus(now.since(report.at)))
     }
 }
 

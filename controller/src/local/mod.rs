@@ -26,9 +26,12 @@ pub mod done;
 pub mod earlier;
 mod ending;
 pub mod error;
+#[cfg(test)]
+mod fakes;
 pub mod fleet;
 pub mod masters;
 pub mod observe;
+pub mod overdue;
 pub mod plan;
 pub mod process;
 pub mod records;
@@ -57,8 +60,6 @@ use summary::Summary;
 const WHILE_MOVING: Duration = Duration::from_secs(1);
 /// How soon to look when workers have just answered a drain.
 const AFTER_ANSWERS: Duration = Duration::from_millis(100);
-/// The grace period of a worker that was not told one.
-const DEFAULT_GRACE: u64 = 30;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub async fn run(options: UpOptions, screen: &Screen) -> Result<Exit, UpError> {
     let mut up = Up::new(&options, &ground, screen, clock, signals);
     let ran = up.run(&ground).await;
     let refused = up.masters_state().map_or(0, |masters| masters.refused);
-    let at_once = up.stop(options.worker.grace.unwrap_or(DEFAULT_GRACE)).await;
+    let at_once = up.stop().await;
     if let Err(error) = scratch::sweep(&ground.scratch()) {
         tracing::warn!("the scratch folder could not be swept: {error}");
     }
@@ -167,7 +168,13 @@ impl Up {
             exact: ground.queue.is_exact(),
             masters: None,
             observer: Observer::new(Arc::clone(&ground.queue), client.clone(), clock),
-            hands: Hands { program: ground.program.clone(), client, news: news_in, clock },
+            hands: Hands {
+                program: ground.program.clone(),
+                client,
+                news: news_in,
+                clock,
+                patience: ground.patience,
+            },
             fleet: LocalFleet::new(ground.run.clone()),
             news,
             memory: Memory::default(),
@@ -226,7 +233,7 @@ impl Up {
             let path = self.hands.program.path.clone();
             let applied = self.hands.apply(effects, &mut self.fleet).await;
             let answered = applied.map_err(|source| UpError::WorkerProgram { path, source })?;
-            self.hands.kill_overdue(&self.fleet, now);
+            self.hands.kill_overdue(&mut self.fleet, now);
             let pause = if answered { AFTER_ANSWERS } else { self.pause(decision, masters) };
             if self.wait(pause).await? {
                 return Ok(Why::Told);
@@ -319,6 +326,9 @@ impl Up {
         let Some(member) = self.fleet.remove(id) else { return Ok(()) };
         if member.stopping_since.is_some() {
             tracing::debug!(worker = %id, "the worker {}", ended.how());
+            if member.killed {
+                self.sweep_scratch();
+            }
             return Ok(());
         }
         // The very first worker cannot start: another one could not either.
@@ -332,12 +342,17 @@ impl Up {
         let how = ended.how();
         let said = ended.error.map(|said| format!(": {said}")).unwrap_or_default();
         tracing::warn!(worker = %id, "the worker {how}{said}; it may be replaced after {delay}; its log: {}", ended.log.display());
+        self.sweep_scratch();
+        Ok(())
+    }
+
+    /// Removes what workers have left behind that ended badly.
+    fn sweep_scratch(&self) {
         let scratch_root = self.scratch.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = scratch::sweep(&scratch_root) {
                 tracing::warn!("the scratch folder could not be swept: {error}");
             }
         });
-        Ok(())
     }
 }

@@ -24,8 +24,18 @@ pub struct Observer {
 #[derive(Debug)]
 pub struct Seen {
     queue: Sample<QueueDepth>,
+    workers: WorkersSeen,
+}
+
+/// What the workers said.
+#[derive(Debug)]
+pub struct WorkersSeen {
     answers: Vec<(WorkerId, Option<WorkerStatus>)>,
-    at: Timestamp,
+    /// Those that have not told their address yet, so that they could not be asked.
+    without_address: Vec<WorkerId>,
+    /// When they were asked. Answers count from then, whenever they came: a drain may hold for less than is thought,
+    /// never for longer.
+    asked_at: Timestamp,
 }
 
 impl Observer {
@@ -37,17 +47,26 @@ impl Observer {
 
     /// Looks at the queue for the first time.
     pub async fn first(&mut self, soon: Duration) -> Result<(), QueueError> {
+        let observed_at = self.clock.now();
         let value = self.queue.depth(soon).await?;
-        self.last = Some(Sample::Known { value, observed_at: self.clock.now() });
+        self.last = Some(Sample::Known { value, observed_at });
         Ok(())
     }
 
     /// Looks at everything at once. May be dropped half-way.
     pub async fn look(&self, fleet: &LocalFleet) -> Seen {
         let soon = expected_start_up(fleet.start_up_time()).into();
+        let (queue, workers) = tokio::join!(self.look_at_queue(soon), self.look_at_workers(fleet));
+        Seen { queue, workers }
+    }
+
+    /// Looks at the workers. May be dropped half-way.
+    pub async fn look_at_workers(&self, fleet: &LocalFleet) -> WorkersSeen {
         let questions: Vec<_> =
             fleet.addresses().into_iter().map(|(id, address)| (id, address, Question::Status)).collect();
-        let (queue, answers) = tokio::join!(self.look_at_queue(soon), self.client.ask_all(questions));
+        let without_address = fleet.without_address();
+        let asked_at = self.clock.now();
+        let answers = self.client.ask_all(questions).await;
         let answers = answers
             .into_iter()
             .map(|(id, answer)| {
@@ -55,7 +74,7 @@ impl Observer {
                 (id, answer.ok())
             })
             .collect();
-        Seen { queue, answers, at: self.clock.now() }
+        WorkersSeen { answers, without_address, asked_at }
     }
 
     async fn look_at_queue(&self, soon: Duration) -> Sample<QueueDepth> {
@@ -69,7 +88,8 @@ impl Observer {
             _ => {}
         }
         match self.queue.depth(soon).await {
-            Ok(value) => Sample::Known { value, observed_at: self.clock.now() },
+            // A slow answer may be as old as its question.
+            Ok(value) => Sample::Known { value, observed_at: now },
             Err(error) => {
                 let since = match &self.last {
                     Some(Sample::Missing { since, .. }) => *since,
@@ -93,19 +113,42 @@ impl Observer {
             tracing::warn!("the queue's length is not known, so the fleet does not shrink: {cause}");
         }
         self.last = Some(seen.queue.clone());
-        let mut begun = Vec::new();
-        for (id, answer) in seen.answers {
-            if let Some(source) = fleet.answered(&id, answer, seen.at) {
-                begun.push((id, source));
-            }
-        }
+        let asked_at = seen.workers.asked_at;
+        let begun = self.take_workers(seen.workers, fleet);
         let observation = Observation {
             queue: seen.queue,
-            workers: Sample::Known { value: fleet.observations(), observed_at: seen.at },
+            workers: Sample::Known { value: fleet.observations(), observed_at: asked_at },
             current: fleet.current(),
             service_time: fleet.service_time(),
             start_up_time: fleet.start_up_time(),
         };
         (observation, begun)
     }
+
+    /// Takes what the workers said. Returns the jobs that have begun.
+    pub fn take_workers(
+        &self,
+        seen: WorkersSeen,
+        fleet: &mut LocalFleet,
+    ) -> Vec<(WorkerId, reelpool_protocol::Source)> {
+        let now = self.clock.now();
+        for id in seen.without_address {
+            // It may have told its address while the others were asked.
+            if fleet.get_mut(&id).is_some_and(|member| member.address.is_none()) {
+                fleet.silent(&id, now);
+            }
+        }
+        let mut begun = Vec::new();
+        for (id, answer) in seen.answers {
+            match answer {
+                Some(status) => begun.extend(fleet.answered(&id, status, seen.asked_at).map(|job| (id, job))),
+                None => fleet.silent(&id, now),
+            }
+        }
+        begun
+    }
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

@@ -37,6 +37,14 @@ pub struct Program {
     pub logs: PathBuf,
 }
 
+impl Program {
+    /// The log of this worker.
+    #[must_use]
+    pub fn log(&self, id: &WorkerId) -> PathBuf {
+        self.logs.join(format!("{id}.log"))
+    }
+}
+
 /// News of a worker process.
 #[derive(Debug)]
 pub enum News {
@@ -86,7 +94,7 @@ impl Process {
 
 /// Starts a worker; what is heard of it goes to `news`.
 pub fn start(program: &Program, id: &WorkerId, news: mpsc::Sender<(WorkerId, News)>) -> io::Result<Process> {
-    let log = program.logs.join(format!("{id}.log"));
+    let log = program.log(id);
     let stderr = File::options().create(true).append(true).open(&log)?;
     let mut child = Command::new(&program.path)
         .args(&program.arguments)

@@ -32,6 +32,12 @@ impl Screen {
         Self { bars: MultiProgress::with_draw_target(target), is_terminal }
     }
 
+    /// One that is drawn on and shows nothing.
+    #[cfg(test)]
+    pub(crate) fn unseen_terminal() -> Self {
+        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), is_terminal: true }
+    }
+
     /// Whether someone is looking.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
@@ -82,12 +88,25 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Whether someone is looking.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.screen.is_terminal
+    }
+
     /// Draws what is going on.
     pub fn draw(&mut self, fleet: &LocalFleet, decision: &Decision, masters: Option<MastersState>) {
-        if !self.screen.is_terminal {
+        if self.is_seen() {
+            self.fleet.set_message(fleet_line(decision, masters));
+            self.draw_jobs(fleet);
+        }
+    }
+
+    /// Draws the jobs in hand alone.
+    pub fn draw_jobs(&mut self, fleet: &LocalFleet) {
+        if !self.is_seen() {
             return;
         }
-        self.fleet.set_message(fleet_line(decision, masters));
         let mut gone = std::mem::take(&mut self.jobs);
         for member in &fleet.members {
             let Some(job) = member.report.as_ref().and_then(|report| report.status.jobs.first()) else {
@@ -107,6 +126,12 @@ impl Progress {
             bar.finish_and_clear();
             self.screen.bars.remove(&bar);
         }
+    }
+
+    /// Which workers have a line, and how far each is, in thousandths.
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> Vec<(WorkerId, u64)> {
+        self.jobs.iter().map(|(id, bar)| (id.clone(), bar.position())).collect()
     }
 
     /// Says something in place of the fleet's line.
@@ -200,7 +225,7 @@ pub fn fitted(name: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::report::tests::job;
+    use crate::fleet::report::tests::{job, status};
     use reelpool_core::{
         Memory, Observation, Policy, QueueDepth, Sample, Timestamp, WorkerObservation, WorkerState, decide,
     };
@@ -215,6 +240,26 @@ mod tests {
             JobStatus { permille: 1003, speed_milli: Some(12_004), left_ms: Some(7_387_000), ..job.clone() };
         assert_eq!(job_text(&over), "100 %  12.00×  2:03:07 left");
         assert_eq!(job_text(&JobStatus { stage: Stage::Publishing, ..job }), "publishing");
+    }
+
+    #[tokio::test]
+    async fn each_job_in_hand_has_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_millis(1);
+        let (mut fleet, ids, _news) = crate::local::fakes::fleet(dir.path(), 2, now);
+        let mut progress = Screen::unseen_terminal().progress();
+        let busy = |permille| {
+            let job = JobStatus { permille, ..job("cat.mp4") };
+            status(reelpool_protocol::WorkerState::Busy, vec![job], false)
+        };
+        fleet.answered(&ids[0], busy(100), now);
+        fleet.answered(&ids[1], busy(200), now);
+        progress.draw_jobs(&fleet);
+        assert_eq!(progress.lines(), [(ids[0].clone(), 100), (ids[1].clone(), 200)]);
+        fleet.answered(&ids[0], busy(300), now);
+        fleet.remove(&ids[1]);
+        progress.draw_jobs(&fleet);
+        assert_eq!(progress.lines(), [(ids[0].clone(), 300)]);
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use reelpool_protocol::Location;
 use reelpool_spool::{InstanceLock, Queue, QueueOptions, scratch};
 
 use super::error::UpError;
 use super::masters::walk::Folder;
+use super::overdue::Patience;
 use super::process::{Program, prune_logs};
 use crate::args::{Place, UpOptions, WorkerOptions};
 use crate::queue::QueueLength;
@@ -20,6 +22,10 @@ use crate::queue::sqs::SqsQueue;
 const KEPT_LOGS: usize = 50;
 /// The visibility timeout of the embedded queue, in seconds: its heartbeats cost nothing and never cross a network.
 const EMBEDDED_VISIBILITY: u64 = 30;
+/// The visibility timeout of SQS messages, in seconds.
+const SQS_VISIBILITY: u64 = 120;
+/// The grace period of workers, in seconds.
+const GRACE: u64 = 30;
 /// The name of the worker's program.
 const WORKER: &str = "reelpool-worker";
 
@@ -37,6 +43,8 @@ pub struct Ground {
     pub output: String,
     /// How workers are started.
     pub program: Program,
+    /// For how long workers are waited for.
+    pub patience: Patience,
     /// What the names of this run's workers begin with, after a `w`.
     pub run: String,
     /// Held for as long as this run lasts.
@@ -56,8 +64,10 @@ impl Ground {
         let place = Where::prepare(&data, options).await?;
         let mut arguments = place.arguments;
         arguments.extend(["--scratch".into(), scratch_root.into()]);
-        let embedded = place.embedded.is_some().then_some(EMBEDDED_VISIBILITY);
-        arguments.extend(worker_arguments(&options.worker, embedded));
+        let visibility = if place.embedded.is_some() { EMBEDDED_VISIBILITY } else { SQS_VISIBILITY };
+        let visibility = options.worker.visibility_timeout.unwrap_or(visibility);
+        let grace = options.worker.grace.unwrap_or(GRACE);
+        arguments.extend(worker_arguments(&options.worker, visibility, grace));
         let (run, token) = (random_hex(3)?, random_hex(32)?);
         Ok(Self {
             data,
@@ -66,6 +76,7 @@ impl Ground {
             masters: place.masters,
             output: place.output,
             program: Program { path, arguments, token, logs },
+            patience: Patience::new(visibility, grace),
             run,
             _lock: lock,
         })
@@ -103,8 +114,8 @@ impl Where {
                     None => make(&data.join("renditions"), "--data")?,
                     Some(path) => make(path, "--output")?,
                 };
-                if output.starts_with(&masters) {
-                    return Err(UpError::OutputInMasters { output, masters });
+                if Location::Folder(output.clone()).overlaps(&Location::Folder(masters.clone())) {
+                    return Err(UpError::PlacesOverlap { output, masters });
                 }
                 let queue_dir = data.join("queue");
                 let url = queue_dir.to_str().ok_or_else(|| UpError::NotUtf8(queue_dir.clone()))?;
@@ -149,16 +160,15 @@ impl Where {
     }
 }
 
-fn worker_arguments(options: &WorkerOptions, default_visibility: Option<u64>) -> Vec<OsString> {
-    let mut all: Vec<OsString> =
-        ["--listen", "127.0.0.1:0", "--events", "stdout", "--exit-with-parent"].map(Into::into).to_vec();
+fn worker_arguments(options: &WorkerOptions, visibility: u64, grace: u64) -> Vec<OsString> {
+    let mut all: Vec<OsString> = ["--listen", "127.0.0.1:0", "--events", "stdout"].map(Into::into).to_vec();
+    push(&mut all, "--exit-with-parent", Some(std::process::id().to_string()));
     push(&mut all, "--log-format", Some(options.log_format.as_str()));
     push(&mut all, "--ladder", options.ladder.as_ref().map(ToString::to_string));
     push(&mut all, "--preset", options.preset.as_ref());
-    let visibility = options.visibility_timeout.or(default_visibility);
-    push(&mut all, "--visibility-timeout", visibility.map(|n| n.to_string()));
+    push(&mut all, "--visibility-timeout", Some(visibility.to_string()));
     push(&mut all, "--max-attempts", options.max_attempts.map(|n| n.to_string()));
-    push(&mut all, "--grace", options.grace.map(|n| n.to_string()));
+    push(&mut all, "--grace", Some(grace.to_string()));
     push(&mut all, "--threads", options.threads.map(|n| n.to_string()));
     push(&mut all, "--max-pixels", options.max_pixels.map(|n| n.to_string()));
     push(&mut all, "--deadline", options.deadline.map(|n| n.to_string()));

@@ -50,10 +50,12 @@ async fn everything_is_made_under_the_data_directory() {
     let data = place.path("data");
     let expected = format!(
         "run --queue-url spool://{data}/queue --masters {data}/masters --output {data}/renditions \
-         --scratch {data}/scratch --listen 127.0.0.1:0 --events stdout --exit-with-parent --log-format text \
-         --ladder 720p --visibility-timeout 30 --grace 7"
+         --scratch {data}/scratch --listen 127.0.0.1:0 --events stdout --exit-with-parent {} --log-format text \
+         --ladder 720p --visibility-timeout 30 --grace 7",
+        std::process::id()
     );
     assert_eq!(arguments.join(" "), expected);
+    assert_eq!(ground.patience, Patience::new(30, 7));
     let masters = ground.masters.as_ref().unwrap();
     fs::write(masters.root.join("a.mp4"), "a").unwrap();
     assert_eq!(masters.look_at_all().unwrap().masters.len(), 1, "the default folder is not excepted");
@@ -107,13 +109,22 @@ async fn renditions_must_not_become_masters_and_the_data_directory_is_not_watche
     let place = Place::new();
     let masters = place.path("m");
     fs::create_dir(&masters).unwrap();
-    let output = place.path("m/out");
-    let refused = place.refused(&["--masters", &masters, "--output", &output]).await;
-    assert!(refused.contains("would be taken for masters"), "{refused}");
-    let refused = place.refused(&["--masters", &masters, "--output", &masters]).await;
-    assert!(refused.contains("would be taken for masters"), "{refused}");
+    let (inside, above, data) = (place.path("m/out"), place.path(""), place.path("data"));
+    for output in [&inside, &masters, &above] {
+        let refused = place.refused(&["--masters", &masters, "--output", output]).await;
+        let (masters, output) = (masters.as_str(), output.trim_end_matches('/'));
+        assert_eq!(
+            refused,
+            format!(
+                "--output {output} and --masters {masters} lie within one another: renditions would be taken for \
+                 masters: name another output"
+            )
+        );
+    }
+    // One of the two may be where it always is.
+    let refused = place.refused(&["--output", &data]).await;
+    assert!(refused.starts_with(&format!("--output {data} and --masters {data}/masters lie")), "{refused}");
 
-    let above = place.path("");
     let output = tempfile::tempdir().unwrap();
     let ground =
         place.prepare(&["--masters", &above, "--output", output.path().to_str().unwrap()]).await.unwrap();

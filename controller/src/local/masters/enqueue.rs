@@ -2,15 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::message::{job_message, s3_event};
 use reelpool_protocol::{JobRequest, Source};
 use reelpool_spool::{Queue, Sent, SpoolError};
 
 use super::settle::Version;
 use super::walk::{Folder, LadderFileError};
-
-/// The bucket name that stands for the masters folder in messages.
-pub const BUCKET: &str = "masters";
 
 /// Why a master was not enqueued.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +26,7 @@ pub fn enqueue(folder: &Folder, queue: &Queue, key: &str, version: &Version) -> 
     let source = source(key, version);
     let ladder = version.ladder.as_ref().map(|_| folder.ladder(key)).transpose()?;
     // Length first, so that no two masters give the same identity.
-    let identity = format!("{BUCKET}/{}:{key}/{}", key.len(), version.etag);
+    let identity = format!("{FOLDER_BUCKET}/{}:{key}/{}", key.len(), version.etag);
     let (identity, body) = match ladder {
         None => (identity, s3_event(&source, &rfc3339(SystemTime::now()))),
         Some(ladder) => {
@@ -42,7 +40,7 @@ pub fn enqueue(folder: &Folder, queue: &Queue, key: &str, version: &Version) -> 
 #[must_use]
 pub fn source(key: &str, version: &Version) -> Source {
     Source {
-        bucket: BUCKET.to_owned(),
+        bucket: FOLDER_BUCKET.to_owned(),
         key: key.to_owned(),
         version: None,
         etag: Some(version.etag.clone()),

@@ -17,7 +17,7 @@ pub mod enqueue;
 pub mod settle;
 pub mod walk;
 
-pub use enqueue::{BUCKET, source};
+pub use enqueue::source;
 use enqueue::{EnqueueError, enqueue};
 use settle::{Notice, Settling};
 use walk::{Folder, Named};

@@ -1,5 +1,6 @@
 use super::*;
 use reelpool_protocol::JobRequest;
+use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::message::{self, Message};
 use reelpool_spool::QueueOptions;
 use std::fs;
@@ -46,7 +47,7 @@ async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
     assert_eq!(state.enqueued, 0);
     assert_eq!(queue.counts().unwrap().waiting, 1);
     let job = next_job(&queue);
-    assert_eq!((job.source.bucket.as_str(), job.source.key.as_str()), (BUCKET, "sub/cat ü.mp4"));
+    assert_eq!((job.source.bucket.as_str(), job.source.key.as_str()), (FOLDER_BUCKET, "sub/cat ü.mp4"));
     assert_eq!(job.source.size, Some(4));
     assert_eq!(job.source.etag, Some(folder.look("sub/cat ü.mp4").unwrap().version.etag));
     assert_eq!(job.ladder, None);
