@@ -42,7 +42,7 @@ With --queue-url, --masters s3://… and --output s3://… the same command work
 that speaks their protocols at --endpoint-url.
 
 Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
-second Ctrl-C.")]
+second Ctrl-C, or with --exit-when-done after the first.")]
     Up(Box<UpArgs>),
 }
 

@@ -3,6 +3,7 @@
 //! The decision itself is `reelpool-core`; here are the shells around it. [`local`] is the one-machine shell,
 //! `reelpool up`. [`queue`] tells how long a queue is, [`fleet`] what the workers are doing.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ fn up(args: UpArgs) -> ExitCode {
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
     let said = error.to_string();
-    eprintln!("error: {}", said.split_whitespace().collect::<Vec<_>>().join(" "));
+    // Nobody may be listening any more.
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(std::io::stderr(), "error: {said}");
     ExitCode::from(code)
 }

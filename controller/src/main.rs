@@ -1,5 +1,6 @@
 //! The `reelpool` program.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(wrong) => {
-            eprintln!("{}", one_line(&wrong));
+            let _ = writeln!(std::io::stderr(), "{}", one_line(&wrong));
             ExitCode::from(2)
         }
     }

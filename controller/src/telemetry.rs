@@ -12,6 +12,8 @@ const DEFAULT_FILTER: &str = "info,aws_config=error,aws_smithy_runtime=error";
 pub fn start(format: LogFormat, screen: &Screen) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone());
+    // A log that cannot be written (a closed pipe, a full disk) is no reason to stop a fleet.
+    let log = log.log_internal_errors(false);
     let started = match format {
         LogFormat::Text => log.with_ansi(screen.is_terminal()).with_target(false).try_init(),
         LogFormat::Json => log.json().try_init(),

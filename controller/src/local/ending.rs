@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reelpool_core::Timestamp;
-use reelpool_protocol::{JobId, Ladder, message};
-use reelpool_spool::DeadLetter;
+use reelpool_protocol::{JobId, JobRequest, Ladder, message};
+use reelpool_spool::{DeadLetter, SpoolError};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -77,17 +77,24 @@ impl Up {
         }
     }
 
-    /// Takes jobs into the summary that were given up while no worker lived to say so.
-    pub(super) async fn add_dead_letters(&mut self, default_ladder: &Ladder) {
+    /// Takes jobs into the summary that were given up while no worker lived to say so, and those of earlier runs
+    /// whose master is still there as it was: the same command again does not make them done.
+    pub(super) async fn add_dead_letters(&mut self, masters: Option<Folder>, default_ladder: &Ladder) {
         let Some(queue) = self.embedded.clone() else { return };
-        let read = tokio::task::spawn_blocking(move || queue.dead_letters(MAX_DEAD_LETTERS));
-        let Ok(Ok(Ok(letters))) = timeout(Duration::from_secs(10), read).await else { return };
         let began = self.clock.origin();
-        for letter in letters.iter().filter(|letter| died_at(letter) >= began) {
-            let jobs = match message::parse(&letter.body) {
-                Ok(message::Message::Jobs(jobs)) => jobs,
-                _ => Vec::new(),
+        let read = tokio::task::spawn_blocking(move || {
+            let letters = queue.dead_letters(MAX_DEAD_LETTERS)?;
+            let is_there = |job: &JobRequest| {
+                let seen = masters.as_ref().and_then(|folder| folder.look(&job.source.key));
+                seen.is_some_and(|seen| job.source.etag.as_deref() == Some(seen.version.etag.as_str()))
             };
+            let counts =
+                |letter: &DeadLetter| died_at(letter) >= began || jobs_of(letter).iter().any(is_there);
+            Ok::<_, SpoolError>(letters.into_iter().filter(counts).collect::<Vec<_>>())
+        });
+        let Ok(Ok(Ok(letters))) = timeout(Duration::from_secs(10), read).await else { return };
+        for letter in &letters {
+            let jobs = jobs_of(letter);
             for job in jobs {
                 let ladder = job.ladder.as_ref().unwrap_or(default_ladder);
                 let id = JobId::of(&job.source, ladder);
@@ -102,6 +109,13 @@ impl Up {
         for done in read.await.unwrap_or_default().into_iter().take(MAX_EARLIER) {
             self.summary.done_before(done);
         }
+    }
+}
+
+fn jobs_of(letter: &DeadLetter) -> Vec<JobRequest> {
+    match message::parse(&letter.body) {
+        Ok(message::Message::Jobs(jobs)) => jobs,
+        _ => Vec::new(),
     }
 }
 

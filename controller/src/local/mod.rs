@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Memory, Millis, Policy, WorkerId};
-use reelpool_protocol::WorkerEvent;
 use reelpool_protocol::event::Outcome;
+use reelpool_protocol::job::printable;
+use reelpool_protocol::{Ladder, WorkerEvent};
 use reelpool_spool::{Queue, scratch};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -68,8 +69,8 @@ pub enum Exit {
     Fine,
     /// All was done with `--exit-when-done`, but some masters failed for good.
     SomeFailed,
-    /// The run was told twice to stop.
-    AtOnce,
+    /// The run was told twice to stop; or once, with `--exit-when-done`, before all was done.
+    Interrupted,
 }
 
 impl Exit {
@@ -79,7 +80,7 @@ impl Exit {
         match self {
             Self::Fine => 0,
             Self::SomeFailed => 3,
-            Self::AtOnce => 130,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -108,8 +109,9 @@ pub async fn run(options: UpOptions, screen: &Screen) -> Result<Exit, UpError> {
         tracing::warn!("the scratch folder could not be swept: {error}");
     }
     let why = ran?;
-    let ladder = options.worker.ladder.unwrap_or_default();
-    up.add_dead_letters(&ladder).await;
+    let ladder = up.ladder.clone();
+    let masters = ground.masters.clone().filter(|_| options.exit_when_done);
+    up.add_dead_letters(masters, &ladder).await;
     if options.exit_when_done
         && let Some(folder) = ground.masters.clone()
     {
@@ -120,7 +122,8 @@ pub async fn run(options: UpOptions, screen: &Screen) -> Result<Exit, UpError> {
     drop(up.progress);
     print(&summary.render(&ground.output, started.elapsed()));
     Ok(match why {
-        _ if at_once => Exit::AtOnce,
+        _ if at_once => Exit::Interrupted,
+        Why::Told if options.exit_when_done => Exit::Interrupted,
         Why::AllDone if summary.failed() > 0 || refused > 0 => Exit::SomeFailed,
         Why::AllDone | Why::Told => Exit::Fine,
     })
@@ -138,6 +141,8 @@ struct Up {
     policy: Policy,
     exit_when_done: bool,
     zero_after: Duration,
+    /// The ladder of masters without one of their own.
+    ladder: Ladder,
     clock: Clock,
     signals: Signals,
     embedded: Option<Arc<Queue>>,
@@ -162,6 +167,7 @@ impl Up {
             policy: options.policy.clone(),
             exit_when_done: options.exit_when_done,
             zero_after: options.zero_after,
+            ladder: options.worker.ladder.clone().unwrap_or_default(),
             clock,
             signals,
             embedded: ground.embedded.clone(),
@@ -196,7 +202,7 @@ impl Up {
         }
         if let (Some(folder), Some(queue)) = (&ground.masters, &ground.embedded) {
             tracing::info!("masters are taken from {}", folder.root.display());
-            self.masters = Some(masters::start(folder.clone(), Arc::clone(queue)));
+            self.masters = Some(masters::start(folder.clone(), Arc::clone(queue), self.ladder.clone()));
         }
         tracing::info!("renditions go to {}", ground.output);
         loop {
@@ -211,7 +217,7 @@ impl Up {
             self.hear()?;
             let (observation, begun) = self.observer.take(seen, &mut self.fleet);
             for (worker, source) in begun {
-                tracing::info!(master = %source.key, %worker, "started");
+                tracing::info!(master = %printable(&source.key), %worker, "started");
             }
             let record = Record::make(self.policy.clone(), self.memory, observation, self.clock.now());
             self.decided(&record);

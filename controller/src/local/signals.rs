@@ -1,4 +1,4 @@
-//! The word to stop: Ctrl-C, or SIGTERM from whoever looks after this process.
+//! The word to stop: Ctrl-C, SIGTERM from whoever looks after this process, or the terminal that is closed.
 
 use std::io;
 
@@ -9,12 +9,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     /// Takes them from now on; they no longer end the process by themselves.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next one.
@@ -22,6 +27,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reelpool_protocol::event::Outcome;
+use reelpool_protocol::job::printable;
 use reelpool_protocol::manifest::{Rendition, Timings};
 use reelpool_protocol::{JobId, Source};
 
@@ -59,8 +60,10 @@ impl Summary {
         outcome: &Outcome,
         held_for_ms: u64,
     ) {
-        let master = source
-            .map_or_else(|| "(a message that could not be read)".to_owned(), |source| source.key.clone());
+        let master = source.map_or_else(
+            || "(a message that could not be read)".to_owned(),
+            |source| printable(&source.key).into_owned(),
+        );
         let end = match outcome {
             Outcome::Committed { renditions, warnings } => {
                 End::Done { renditions: renditions.clone(), warnings: warnings.clone() }
@@ -71,7 +74,7 @@ impl Summary {
             }
             Outcome::Retried { reason, detail, .. } => End::NotDone { why: format!("{reason}: {detail}") },
             Outcome::HandedBack => End::NotDone { why: "handed back, the next run goes on".to_owned() },
-            Outcome::HoldLost => End::NotDone { why: "another worker has it".to_owned() },
+            Outcome::HoldLost => End::NotDone { why: "another worker may have it".to_owned() },
         };
         let key = (master.clone(), job);
         let is_settled = self.rows.get(&key).is_some_and(|row| !matches!(row.end, End::NotDone { .. }));
@@ -89,7 +92,8 @@ impl Summary {
     /// Takes a job that an earlier run has done, unless this run had to do with it and knows better.
     pub fn done_before(&mut self, done: DoneMaster) {
         let DoneMaster { job, source, manifest } = done;
-        let key = (source.key.clone(), Some(job));
+        let master = printable(&source.key).into_owned();
+        let key = (master.clone(), Some(job));
         let known = self.rows.get(&key).map(|row| &row.end);
         if known.is_some_and(|end| matches!(end, End::Done { .. } | End::Failed { .. })) {
             return;
@@ -99,7 +103,7 @@ impl Summary {
         let held_for_ms =
             [fetch_ms, probe_ms, transcode_ms, publish_ms].into_iter().fold(0, u64::saturating_add);
         let end = End::Done { renditions: manifest.renditions, warnings: manifest.warnings };
-        self.rows.insert(key, Row { master: source.key, end, held_for_ms });
+        self.rows.insert(key, Row { master, end, held_for_ms });
     }
 
     /// Takes how many masters were not enqueued because of their name or their ladder file.

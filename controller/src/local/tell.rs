@@ -4,6 +4,7 @@ use reelpool_core::replay::Record;
 use reelpool_core::{Millis, WorkerId};
 use reelpool_protocol::Source;
 use reelpool_protocol::event::Outcome;
+use reelpool_protocol::job::printable;
 
 /// Tells a decision.
 pub fn decision(record: &Record) {
@@ -21,7 +22,8 @@ pub fn decision(record: &Record) {
 
 /// Tells the end of an attempt.
 pub fn end(worker: &WorkerId, source: Option<&Source>, outcome: &Outcome, held_for_ms: u64) {
-    let master = source.map_or("(unreadable message)", |source| source.key.as_str());
+    let master = source.map_or("(unreadable message)".into(), |source| printable(&source.key));
+    let master = master.as_ref();
     match outcome {
         Outcome::Committed { renditions, warnings } => {
             let sizes: Vec<String> =
@@ -33,12 +35,17 @@ pub fn end(worker: &WorkerId, source: Option<&Source>, outcome: &Outcome, held_f
         }
         Outcome::AlreadyDone => tracing::info!(master, %worker, "was done before"),
         Outcome::Retried { reason, detail, delay_ms } => {
-            tracing::warn!(master, %worker, "failed, tried again after {}: {reason}: {detail}", Millis::new(*delay_ms));
+            tracing::warn!(master, %worker, "failed, tried again after {}: {reason}: {}", Millis::new(*delay_ms), first_line(detail));
         }
         Outcome::Failed { reason, detail } => {
-            tracing::warn!(master, %worker, "failed for good: {reason}: {detail}");
+            tracing::warn!(master, %worker, "failed for good: {reason}: {}", first_line(detail));
         }
         Outcome::HandedBack => tracing::info!(master, %worker, "handed back"),
-        Outcome::HoldLost => tracing::warn!(master, %worker, "the hold was lost: another worker has it"),
+        Outcome::HoldLost => tracing::warn!(master, %worker, "the hold was lost: another worker may have it"),
     }
+}
+
+/// The sentence that begins a detail; the end of ffmpeg's log below it is in the worker's log and the dead letter.
+fn first_line(detail: &str) -> &str {
+    detail.lines().next().unwrap_or_default()
 }

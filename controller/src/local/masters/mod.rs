@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use reelpool_protocol::Ladder;
+use reelpool_protocol::job::printable;
 use reelpool_spool::{Queue, Sent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -77,9 +79,9 @@ enum Noticed {
     LookAtAll,
 }
 
-/// Starts to watch `folder` and to enqueue into `queue`.
+/// Starts to watch `folder` and to enqueue into `queue`; `default_ladder` is that of masters without a ladder file.
 #[must_use]
-pub fn start(folder: Folder, queue: Arc<Queue>) -> MastersWatch {
+pub fn start(folder: Folder, queue: Arc<Queue>, default_ladder: Ladder) -> MastersWatch {
     let (notices_in, notices) = mpsc::channel(NOTICES);
     let lost = Arc::new(AtomicBool::new(false));
     let watcher = watcher(&folder.root, notices_in, Arc::clone(&lost));
@@ -96,6 +98,7 @@ pub fn start(folder: Folder, queue: Arc<Queue>) -> MastersWatch {
     let work = Work {
         folder: Arc::new(folder),
         queue,
+        default_ladder,
         files: Settling::new(closing_is_told),
         started: Instant::now(),
         state: MastersState::default(),
@@ -161,6 +164,7 @@ fn read_event(event: notify::Event) -> Vec<Noticed> {
 struct Work {
     folder: Arc<Folder>,
     queue: Arc<Queue>,
+    default_ladder: Ladder,
     files: Settling,
     started: Instant,
     state: MastersState,
@@ -318,11 +322,12 @@ impl Work {
             }
         }
         let (folder, queue) = (Arc::clone(&self.folder), Arc::clone(&self.queue));
+        let ladder = self.default_ladder.clone();
         let sent = tokio::task::spawn_blocking(move || {
             complete
                 .into_iter()
                 .map(|(key, version)| {
-                    let sent = enqueue(&folder, &queue, &key, &version);
+                    let sent = enqueue(&folder, &queue, &key, &version, &ladder);
                     (key, version, sent)
                 })
                 .collect::<Vec<_>>()
@@ -333,18 +338,24 @@ impl Work {
                     self.bad_ladders.remove(&key);
                     if let Sent::New(_) = sent {
                         self.state.enqueued += 1;
-                        tracing::info!(master = %key, bytes = version.size, "enqueued");
+                        tracing::info!(master = %printable(&key), bytes = version.size, "enqueued");
                     }
                     self.files.settle(&key, version);
                 }
                 Err(EnqueueError::Ladder(error)) => {
                     self.bad_ladders.insert(key.clone());
-                    tracing::warn!("{key} is not enqueued: {error}: write its ladder as 720p,480p");
+                    tracing::warn!(
+                        "{} is not enqueued: {error}: write its ladder as 720p,480p",
+                        printable(&key)
+                    );
                     self.files.settle(&key, version);
                 }
                 Err(EnqueueError::Queue(error)) => {
                     if self.send_failed.is_none() {
-                        tracing::warn!("{key} could not be enqueued ({error}): it is tried again");
+                        tracing::warn!(
+                            "{} could not be enqueued ({error}): it is tried again",
+                            printable(&key)
+                        );
                     }
                     self.send_failed = Some(self.now() + SEND_AGAIN_AFTER);
                 }

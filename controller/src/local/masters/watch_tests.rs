@@ -33,7 +33,7 @@ fn next_job(queue: &Queue) -> JobRequest {
 async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let (folder, queue) = (folder(dir.path()), queue(dir.path()));
-    let mut watch = start(folder.clone(), Arc::clone(&queue));
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
     wait_for(&mut watch, |state| state.settled).await;
     fs::write(dir.path().join("cat ü.mp4"), "meow").unwrap();
     fs::create_dir(folder.root.join("sub")).unwrap();
@@ -42,7 +42,7 @@ async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
     assert_eq!(state.refused, 0);
     drop(watch);
 
-    let mut watch = start(folder.clone(), Arc::clone(&queue));
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
     let state = wait_for(&mut watch, |state| state.settled).await;
     assert_eq!(state.enqueued, 0);
     assert_eq!(queue.counts().unwrap().waiting, 1);
@@ -58,7 +58,7 @@ async fn a_master_is_not_enqueued_while_it_is_written_and_its_new_content_is_a_n
     use std::io::Write;
     let dir = tempfile::tempdir().unwrap();
     let (folder, queue) = (folder(dir.path()), queue(dir.path()));
-    let mut watch = start(folder.clone(), Arc::clone(&queue));
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
     wait_for(&mut watch, |state| state.settled).await;
     let mut file = fs::File::create(folder.root.join("a.mp4")).unwrap();
     file.write_all(b"one").unwrap();
@@ -87,7 +87,7 @@ async fn a_ladder_file_goes_with_its_master_and_a_bad_one_keeps_it_back() {
     {
         fs::write(folder.root.join(name), content).unwrap();
     }
-    let mut watch = start(folder.clone(), Arc::clone(&queue));
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
     let state = wait_for(&mut watch, |state| state.settled).await;
     assert_eq!((state.enqueued, state.refused), (1, 1));
     let job = next_job(&queue);
