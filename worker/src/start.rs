@@ -17,6 +17,7 @@ use crate::args::RunArgs;
 use crate::attempt::Desk;
 use crate::hold::Heartbeat;
 use crate::http::{self, Served};
+use crate::job::max_receives;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError, SpoolQueue, SqsQueue};
 use crate::run::run;
@@ -194,7 +195,9 @@ fn need(config: Option<&SdkConfig>) -> Result<&SdkConfig, StartError> {
 
 async fn open_queue(args: &RunArgs, config: Option<&SdkConfig>) -> Result<Arc<dyn Queue>, StartError> {
     Ok(match &args.queue_url {
-        QueueUrl::Spool(folder) => Arc::new(SpoolQueue::open(folder, args.max_attempts)?),
+        QueueUrl::Spool(folder) => {
+            Arc::new(SpoolQueue::open(folder, max_receives(args.max_attempts), args.max_attempts)?)
+        }
         QueueUrl::Sqs(url) => {
             let dead = args.dead_letter_queue_url.as_deref();
             Arc::new(SqsQueue::open(need(config)?, url, dead, args.max_attempts).await?)

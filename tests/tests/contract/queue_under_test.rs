@@ -37,7 +37,7 @@ impl QueueUnderTest {
         let queue = Arc::new(reelpool_spool::Queue::open(folder.path(), options).unwrap());
         Self {
             // A connection of its own, as a worker's process has.
-            queue: Arc::new(SpoolQueue::open(folder.path(), MAX_ATTEMPTS).unwrap()),
+            queue: Arc::new(SpoolQueue::open(folder.path(), MAX_ATTEMPTS, MAX_ATTEMPTS).unwrap()),
             length: Box::new(reelpool::queue::spool::SpoolQueue::new(Arc::clone(&queue))),
             backend: Backend::Embedded { queue, _folder: folder },
         }

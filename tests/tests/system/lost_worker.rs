@@ -59,8 +59,8 @@ fn a_worker_that_hangs_loses_its_job_and_publishes_nothing() {
     // The other one does its own job and, once the hold has run out, the hung one's too.
     up.wait_until("both masters are done", LONG, |_| published(&machine.output()).len() == 2);
     let attempts = attempts(&machine);
-    // Awake again, it finds that its hold is lost.
-    kill_process(worker, Signal::CONT).unwrap();
+    // Awake again, it finds that its hold is lost; on a slow machine it may have been replaced already.
+    let _ = kill_process(worker, Signal::CONT);
     let _ = up.wait(LONG).expect_code(0);
     assert_done_once(&machine);
     assert_eq!(self::attempts(&machine), attempts, "what was published stays");

@@ -8,8 +8,6 @@ use async_trait::async_trait;
 use reelpool_spool::{QueueOptions, Receipt, SpoolError};
 use tokio::task::spawn_blocking;
 
-use crate::job::max_receives;
-
 use super::{Queue, QueueError, Received, StopFlag};
 
 /// A queue in an SQLite file on this machine.
@@ -21,15 +19,18 @@ pub struct SpoolQueue {
 }
 
 impl SpoolQueue {
-    /// Opens the queue in the folder `dir`, which must exist.
+    /// Opens the queue in the folder `dir`, which must exist. A message is given up by the worker when it fails at its
+    /// receive number `max_attempts`, and by the queue itself after `max_receives`.
     ///
     /// # Errors
     /// When there is no queue, or it cannot be read and written.
-    pub fn open(dir: &Path, max_attempts: u32) -> Result<Self, QueueError> {
+    pub fn open(dir: &Path, max_receives: u32, max_attempts: u32) -> Result<Self, QueueError> {
         let name = format!("spool://{}", dir.display());
-        let options = QueueOptions { max_receives: max_receives(max_attempts) };
+        let options = QueueOptions { max_receives };
         match reelpool_spool::Queue::open_existing(dir, options) {
-            Ok(queue) => Ok(Self { queue: Arc::new(queue), name, max_attempts }),
+            Ok(queue) => {
+                Ok(Self { queue: Arc::new(queue), name, max_attempts: max_attempts.min(max_receives) })
+            }
             Err(SpoolError::NoQueue { .. }) => Err(QueueError::NotFound { queue: name }),
             Err(error) => Err(failed(&name, &error)),
         }
