@@ -29,7 +29,7 @@ bench: ## The cost of a decision; the worker's overhead over bare ffmpeg and its
 	$(step) 2/3 "measure the decision" cargo bench --locked -p reelpool-core
 	$(step) 3/3 "measure the worker" scripts/bench
 
-fuzz: ## Fuzz the parser of queue messages (nightly Rust); SECONDS_PER_TARGET=60
+fuzz: ## Fuzz the parser of queue messages; SECONDS_PER_TARGET=60
 	$(step) 1/1 "fuzz" scripts/fuzz
 
 deny: ## Licences, sources, duplicate and vulnerable dependencies
