@@ -136,8 +136,11 @@ impl Desk {
                 let Failure { reason, detail, .. } = failure;
                 let bury = || self.queue.dead_letter(message, reason, detail);
                 let done = self.try_to("move to the dead-letter queue", bury).await;
-                if done == Fact::Done {
-                    self.end_job(steps, Some(failed(failure)));
+                match done {
+                    Fact::Done => self.end_job(steps, Some(failed(failure))),
+                    // It is buried, if the answer to an earlier try was lost; or someone else has it.
+                    Fact::HoldLost => self.end_job(steps, Some(Outcome::HoldLost)),
+                    _ => {}
                 }
                 done
             }

@@ -236,8 +236,9 @@ impl<'a> Steps<'a> {
         let desk = self.desk;
         let job = self.job()?;
         let mut tries = 0;
+        let mut in_doubt = false;
         loop {
-            let failure = match desk.outputs.put_if_absent(&job.manifest_key(), text).await {
+            let failure: Failure = match desk.outputs.put_if_absent(&job.manifest_key(), text).await {
                 Ok(PutIfAbsent::Created) => return Ok(true),
                 // It may be our own: a try that failed for us may have reached the store.
                 Ok(PutIfAbsent::AlreadyThere) => match committed(&*desk.outputs, job).await {
@@ -250,6 +251,9 @@ impl<'a> Steps<'a> {
                 Err(error) => error.into(),
             };
             tries += 1;
+            in_doubt |= !failure.permanent;
+            // No try can have reached the store: these outputs are nobody's.
+            job.unclaimed = !in_doubt;
             if failure.permanent || tries >= COMMIT_TRIES {
                 return Err(failure);
             }

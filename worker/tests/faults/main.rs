@@ -12,25 +12,24 @@
 
 mod fakes;
 mod lives;
-mod loss;
 mod receiving;
 mod records;
 mod script;
 mod shutdown;
 mod status_server;
+mod worker;
 mod world;
 
-use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::script::{Rule, Script};
-use crate::world::{Setup, World};
+use crate::worker::{Setup, block_on};
+use crate::world::World;
 
-/// Held for reading by what must not be signalled: a signal reaches every worker of the process.
-static SIGNALS: RwLock<()> = RwLock::new(());
 /// How many scenarios may begin now: with more at once, the machine and not the worker would be tested.
-static FREE: (Mutex<usize>, Condvar) = (Mutex::new(6), Condvar::new());
+static FREE: (Mutex<usize>, Condvar) = (Mutex::new(8), Condvar::new());
 
 /// Where a message is when all is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +38,11 @@ enum End {
     Committed,
     /// Among the dead letters for this reason, with nothing in the store; sent anew, it is done.
     Dead(&'static str),
-    /// Among the dead letters for this reason, which no other attempt would change.
+    /// Among the dead letters for this reason, with nothing in the store; not sent anew.
     Hopeless(&'static str),
+    /// Among the dead letters for this reason. Whether the commit took place nobody could know, so what it would name
+    /// stays, unseen by readers; sent anew, the job is done and the rest removed.
+    InDoubt(&'static str),
 }
 
 /// Faults, and the end that the message must come to.
@@ -63,6 +65,8 @@ enum Body {
     Untagged,
     /// A master that is no video.
     Text,
+    /// Nothing that can be read.
+    Garbage,
 }
 
 impl Scenario {
@@ -79,9 +83,9 @@ impl Scenario {
         self
     }
 
-    /// With three attempts, which the faulty worker uses up.
-    fn until_given_up(mut self) -> Self {
-        self.setup.max_attempts = 3;
+    /// With so many attempts, which the faulty worker uses up.
+    fn until_given_up(mut self, attempts: u32) -> Self {
+        self.setup.max_attempts = attempts;
         self.to_the_end = true;
         self
     }
@@ -94,10 +98,7 @@ impl Scenario {
 
 /// Plays the scenarios, some at a time; tells of all that failed.
 fn play(scenarios: Vec<Scenario>) {
-    each(scenarios, |scenario| {
-        let _no_signals = SIGNALS.read().unwrap_or_else(PoisonError::into_inner);
-        run_async(follow(scenario));
-    });
+    each(scenarios, |scenario| block_on(follow(scenario)));
 }
 
 /// Calls `with` for each scenario on a thread of its own.
@@ -130,10 +131,6 @@ impl Drop for Slot {
     }
 }
 
-fn run_async(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
-}
-
 /// A worker that meets the faults, then a healthy one, then a look at what is left.
 async fn follow(scenario: Scenario) {
     let world = World::new();
@@ -141,11 +138,12 @@ async fn follow(scenario: Scenario) {
         Body::Video => world.send(&[world.video("clip.mp4")]),
         Body::Untagged => world.send(&[world.untagged("clip.mp4")]),
         Body::Text => world.send(&[world.text("notes.mp4")]),
+        Body::Garbage => world.send_text("Hello?"),
     }
     let script = Script::new(&world, scenario.rules.clone());
     let worker = world.worker("faulty", &scenario.setup, &script);
     let state = worker.state();
-    let settled = || world.is_empty() || (!scenario.to_the_end && state.has_settled());
+    let settled = || world.is_empty() || (!scenario.to_the_end && state.ends() > 0);
     worker.run_until(settled).await.unwrap();
     world.finish().await;
 
@@ -163,6 +161,12 @@ async fn follow(scenario: Scenario) {
         End::Hopeless(reason) => {
             world.assert_dead(reason);
             world.assert_no_outputs();
+        }
+        End::InDoubt(reason) => {
+            world.assert_dead(reason);
+            world.redrive();
+            world.finish().await;
+            world.assert_committed();
         }
     }
     world.assert_no_violation();

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::world::World;
 
 /// After this a call that hangs fails, as it does when the network gives up.
-const HANG: Duration = Duration::from_secs(4);
+const HANG: Duration = Duration::from_secs(3);
 
 /// What a worker asks of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,6 +158,8 @@ impl Script {
         method: Method,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
+        // A heartbeat may outlive the scenario by a moment.
+        let Some(world) = self.world.upgrade() else { return call.await };
         let nth = {
             let mut calls = self.calls.lock().unwrap();
             let calls = calls.entry(method).or_default();
@@ -165,10 +167,12 @@ impl Script {
             *calls
         };
         let fault = self.fault_of(method, nth);
-        self.note(format!("{method:?} {nth}{}", fault.map(|fault| format!(" {fault:?}")).unwrap_or_default()));
+        let how = fault.map(|fault| format!(" {fault:?}")).unwrap_or_default();
+        self.note(&format!("{method:?} {nth}{how}"));
         let answer = self.suffer(method, fault, call).await;
-        self.note(format!("{method:?} {nth} {}", if answer.is_ok() { "done" } else { "failed" }));
-        self.world().look();
+        let came = if answer.is_ok() { "done" } else { "failed" };
+        self.note(&format!("{method:?} {nth} {came}"));
+        world.look();
         answer
     }
 
@@ -220,6 +224,12 @@ impl Script {
             Some(Fault::LosesItsAnswer) => {
                 call.await?;
                 Err(E::passing())
+            }
+            Some(Fault::MeetsShutdown) if method == Method::Receive => {
+                // A message that an outstanding receive still brings.
+                let answer = call.await;
+                self.stop_the_process().await;
+                answer
             }
             Some(Fault::MeetsShutdown) => {
                 self.stop_the_process().await;
@@ -273,7 +283,7 @@ impl Script {
         }
     }
 
-    fn note(&self, text: String) {
+    fn note(&self, text: &str) {
         let state = self.state.lock().unwrap();
         let worker = state.as_ref().map_or("?", |state| state.worker());
         self.world().note(worker, text);

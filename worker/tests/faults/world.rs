@@ -4,38 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::process::Command;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reelpool_media::{Engine, Limits, Sandbox, Tools};
 use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest};
 use reelpool_protocol::message::s3_event;
-use reelpool_protocol::{JobId, Ladder, Location, Source, WorkerState};
-use reelpool_spool::scratch::MARK;
-use reelpool_spool::{QueueOptions, Redrive, Scratch};
-use reelpool_worker::attempt::Desk;
-use reelpool_worker::events::Events;
-use reelpool_worker::hold::Heartbeat;
-use reelpool_worker::metrics::Metrics;
-use reelpool_worker::queue::{Queue, QueueError, SpoolQueue};
-use reelpool_worker::run::run;
-use reelpool_worker::shutdown::Shutdown;
-use reelpool_worker::state::State;
-use reelpool_worker::store::{FolderMasters, FolderOutputs};
+use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_spool::{QueueOptions, Redrive};
+use reelpool_worker::hex::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
 
-use crate::fakes::{FakeMasters, FakeOutputs, FakeQueue};
 use crate::script::Script;
+use crate::worker::Setup;
 
-/// Longer than any scenario takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The mark of a worker's scratch folder is all that may be in it.
 const LADDER: &str = "120p,60p";
 
 /// One machine.
@@ -60,49 +45,6 @@ struct Inner {
     received_at: Option<Instant>,
 }
 
-/// How a worker is set up.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    pub visibility: Duration,
-    pub max_attempts: u32,
-    pub grace: Duration,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self { visibility: Duration::from_secs(30), max_attempts: 20, grace: Duration::ZERO }
-    }
-}
-
-/// A worker that has not begun.
-#[derive(Debug)]
-pub struct Worker {
-    world: Arc<World>,
-    desk: Desk,
-    setup: Setup,
-    scratch: PathBuf,
-}
-
-/// What a worker says of itself.
-#[derive(Debug, Clone)]
-pub struct Says {
-    pub state: Arc<State>,
-    pub metrics: Arc<Metrics>,
-}
-
-impl Says {
-    /// How many jobs ended in its hand.
-    pub fn ends(&self) -> u64 {
-        let totals = self.state.status().totals;
-        totals.committed + totals.already_done + totals.retried + totals.failed + totals.handed_back
-    }
-
-    /// Whether it has had a message and has it no more.
-    pub fn has_settled(&self) -> bool {
-        self.ends() > 0 && self.state.status().state != WorkerState::Busy
-    }
-}
-
 /// One second of 160x120 with sound.
 fn clip() -> &'static Path {
     static CLIP: OnceLock<PathBuf> = OnceLock::new();
@@ -123,13 +65,6 @@ fn clip() -> &'static Path {
     })
 }
 
-fn engine() -> Engine {
-    static TOOLS: LazyLock<Tools> = LazyLock::new(|| Tools::find(None, None).unwrap());
-    let sandbox = Sandbox::Via(PathBuf::from(env!("CARGO_BIN_EXE_reelpool-worker")));
-    let limits = Limits { threads: 1, ..Limits::default() };
-    Engine { tools: TOOLS.clone(), sandbox, limits }
-}
-
 pub fn ladder() -> Ladder {
     LADDER.parse().unwrap()
 }
@@ -143,7 +78,8 @@ impl World {
         Arc::new(Self { dir, queue, begun: Instant::now(), inner: Mutex::default() })
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    /// The path of a part of the world.
+    pub fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -189,35 +125,12 @@ impl World {
                 event["Records"][0].clone()
             })
             .collect();
-        self.queue.send(&json!({ "Records": records }).to_string(), Duration::ZERO).unwrap();
+        self.send_text(&json!({ "Records": records }).to_string());
     }
 
-    /// A worker whose every call goes as `script` says.
-    pub fn worker(self: &Arc<Self>, name: &str, setup: &Setup, script: &Arc<Script>) -> Worker {
-        let state = Arc::new(State::new(name.to_owned(), tokio::time::Instant::now()));
-        script.is_for(&state, setup.visibility);
-        let script = || Arc::clone(script);
-        let inner = SpoolQueue::open(&self.at("queue"), setup.max_attempts).unwrap();
-        let queue: Arc<dyn Queue> = Arc::new(FakeQueue { inner, script: script() });
-        let masters = FolderMasters::open(&self.at("masters")).unwrap();
-        let outputs = FolderOutputs::open(&self.at("outputs")).unwrap();
-        let scratch = Scratch::claim(&self.at("scratch"), name).unwrap();
-        let path = scratch.path().to_owned();
-        let desk = Desk {
-            state,
-            metrics: Arc::new(Metrics::new().unwrap()),
-            events: Events::None,
-            heartbeat: Heartbeat::start(Arc::clone(&queue), setup.visibility).unwrap(),
-            queue,
-            masters: Arc::new(FakeMasters { inner: masters, script: script() }),
-            allowed: Location::Folder(self.at("masters")),
-            outputs: Arc::new(FakeOutputs { inner: outputs, script: script() }),
-            scratch,
-            engine: engine(),
-            ladder: ladder(),
-            preset: "ultrafast".parse().unwrap(),
-        };
-        Worker { world: Arc::clone(self), desk, setup: setup.clone(), scratch: path }
+    /// Sends a message.
+    pub fn send_text(&self, body: &str) {
+        self.queue.send(body, Duration::ZERO).unwrap();
     }
 
     /// A fresh, healthy worker works until the queue is empty.
@@ -260,14 +173,14 @@ impl World {
         assert_eq!(self.queue.redrive(Redrive::All).unwrap(), 1, "{self}");
     }
 
-    pub fn note(&self, worker: &str, text: String) {
+    pub fn note(&self, worker: &str, text: &str) {
         let line = format!("{:7.3} s  {worker:<8} {text}", self.begun.elapsed().as_secs_f64());
         self.inner.lock().unwrap().calls.push(line);
     }
 
     /// Something was done that must not be; told when all is over.
     pub fn violated(&self, text: String) {
-        self.note("!", text.clone());
+        self.note("!", &text);
         self.inner.lock().unwrap().violations.push(text);
     }
 
@@ -326,8 +239,7 @@ impl World {
         let path = self.manifest_of(source);
         let problem = |text: String| format!("{source}: {text}");
         let text = fs::read(&path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
         let Manifest { format, job_id, attempt, ladder: rungs, renditions, .. } = manifest;
         if (format, job_id, &rungs) != (FORMAT, JobId::of(source, &ladder()), &ladder()) {
             return Err(problem("the manifest is another job's".to_owned()));
@@ -343,7 +255,7 @@ impl World {
             }
             let file = self.job_folder(source).join(&rendition.path);
             let bytes = fs::read(&file).map_err(|error| problem(format!("{}: {error}", file.display())))?;
-            let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hex(&Sha256::digest(&bytes));
             if (bytes.len() as u64, sha256) != (rendition.bytes, rendition.sha256) {
                 return Err(problem(format!("{} is not what the manifest says", rendition.path)));
             }
@@ -407,47 +319,7 @@ impl fmt::Display for World {
     }
 }
 
-impl Worker {
-    pub fn state(&self) -> Says {
-        Says { state: Arc::clone(&self.desk.state), metrics: Arc::clone(&self.desk.metrics) }
-    }
-
-    /// Works until `done`, then takes no more, finishes what it has in hand and goes. Ends earlier when the worker
-    /// ends by itself.
-    pub async fn run_until(self, done: impl Fn() -> bool) -> Result<(), QueueError> {
-        let Self { world, desk, setup, scratch } = self;
-        let state = Arc::clone(&desk.state);
-        let shutdown = Shutdown::listen(setup.grace, Arc::clone(&state)).unwrap();
-        let queue = Arc::clone(&desk.queue);
-        let ended = {
-            let mut working = pin!(run(desk, queue, setup.visibility, &shutdown));
-            let leave = async {
-                while !done() {
-                    sleep(Duration::from_millis(10)).await;
-                }
-                state.shut_down();
-                while !state.status().drained {
-                    sleep(Duration::from_millis(5)).await;
-                }
-                // What an attempt needs there is gone as soon as the attempt is over.
-                let left = files_below(&scratch);
-                assert_eq!(left, BTreeSet::from([scratch.join(MARK)]), "{world}");
-                Ok(())
-            };
-            let either = async {
-                tokio::select! {
-                    ended = &mut working => ended,
-                    left = leave => left,
-                }
-            };
-            timeout(PATIENCE, either).await.unwrap_or_else(|_| panic!("the worker never came to an end\n{world}"))
-        };
-        assert!(!scratch.exists(), "the scratch folder is still there\n{world}");
-        ended
-    }
-}
-
-fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+pub fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
     let mut files = BTreeSet::new();
     for entry in entries {
