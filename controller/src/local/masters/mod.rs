@@ -104,6 +104,7 @@ pub fn start(folder: Folder, queue: Arc<Queue>, default_ladder: Ladder) -> Maste
         state: MastersState::default(),
         state_in,
         warned: HashSet::new(),
+        open: BTreeSet::new(),
         bad_ladders: BTreeSet::new(),
         unusable: 0,
         send_failed: None,
@@ -170,6 +171,8 @@ struct Work {
     state: MastersState,
     state_in: watch::Sender<MastersState>,
     warned: HashSet<PathBuf>,
+    /// The masters that were being written when all were last looked at.
+    open: BTreeSet<String>,
     /// The masters whose ladder files cannot be used.
     bad_ladders: BTreeSet<String>,
     /// How many files could not be masters when all were last looked at.
@@ -205,6 +208,7 @@ impl Work {
                 look_again = false;
                 looked |= self.look_at_all().await;
                 next_look = self.now() + look_every;
+                self.tell_open();
             }
             let more = self.enqueue_complete().await;
             let awaited = self.files.unsettled();
@@ -228,6 +232,16 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Tells which masters are waited for because someone is writing them, each once: without a word a run that is to
+    /// end when all is done would seem to hang.
+    fn tell_open(&mut self) {
+        let open: BTreeSet<String> = self.files.open().map(str::to_owned).collect();
+        for key in open.difference(&self.open) {
+            tracing::info!("waiting for {}: it is still being written", printable(key));
+        }
+        self.open = open;
     }
 
     /// Takes what was noticed; returns whether everything must be looked at.

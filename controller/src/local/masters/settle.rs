@@ -198,6 +198,15 @@ impl Settling {
         open.filter_map(|file| file.complete_at(self.closing_is_told)).min()
     }
 
+    /// The keys of the files that are still being written, as far as is known.
+    pub fn open(&self) -> impl Iterator<Item = &str> {
+        let open = self
+            .files
+            .iter()
+            .filter(|(_, file)| !file.is_settled() && file.complete_at(self.closing_is_told).is_none());
+        open.map(|(key, _)| key.as_str())
+    }
+
     /// How many files are not dealt with yet, those that are still being written included.
     #[must_use]
     pub fn unsettled(&self) -> usize {

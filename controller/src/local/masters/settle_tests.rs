@@ -211,3 +211,13 @@ fn random_writers() {
         assert!(content == 0 || settled.last() == Some(&content.to_string()), "seed {seed}");
     }
 }
+
+#[test]
+fn what_is_being_written_is_open_until_it_is_closed() {
+    let mut files = Settling::new(true);
+    files.notice("a", Notice::Written, at(0));
+    files.look("b", seen("1"), at(0));
+    assert_eq!(files.open().collect::<Vec<_>>(), ["a"]);
+    files.notice("a", Notice::Closed, at(1000));
+    assert_eq!(files.open().count(), 0);
+}
