@@ -1,6 +1,6 @@
 //! What goes wrong is said in one clear line, and nothing is lost.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reelpool_tests::clips::Clip;
@@ -104,6 +104,33 @@ fn a_text_named_mp4_is_a_dead_letter_with_a_reason() {
     assert_eq!(dead[0].receive_count, 1, "what can never work is not tried again");
     assert!(!dead[0].reason.is_empty() && dead[0].detail.len() > 10, "{dead:?}");
     machine.assert_tidy();
+
+    // The same command again does not make it done.
+    let again = machine.up_until_done(&["--ladder", "90p"], LONG).expect_code(3);
+    assert!(again.stdout.contains("letter.mp4"), "{again}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let machine = Machine::new();
+    machine.add(&Clip::default().file(), "video.mp4");
+    let mut command = machine.up_command(&["--exit-when-done", "--ladder", "90p"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(published(&machine.output()).len(), 1);
+    machine.assert_idle();
+}
+
+#[test]
+fn another_ladder_is_another_job() {
+    let machine = Machine::new();
+    machine.add(&Clip::default().file(), "video.mp4");
+    for (ladder, jobs) in [("90p", 1), ("60p", 2), ("90p", 2)] {
+        let _ = machine.up_until_done(&["--ladder", ladder], LONG).expect_code(0);
+        assert_eq!(published(&machine.output()).len(), jobs, "{ladder}");
+    }
+    machine.assert_idle();
 }
 
 #[test]

@@ -158,3 +158,35 @@ fn failed(error: &SpoolError) -> StoreError {
         _ => StoreError::Unavailable { what: "a folder".to_owned(), detail },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_is_no_verdict_on_the_master() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("masters");
+        std::fs::create_dir(&root).unwrap();
+        let masters = FolderMasters::open(&root).unwrap();
+        let source =
+            Source { bucket: "masters".into(), key: "a.mp4".into(), version: None, etag: None, size: None };
+        let gone = masters.identify(&source).await.unwrap_err();
+        assert!(matches!(gone, StoreError::NotFound { .. }) && gone.is_permanent(), "{gone}");
+        std::fs::remove_dir(&root).unwrap();
+        for gone in [
+            masters.identify(&source).await.unwrap_err(),
+            masters.fetch(&source, &dir.path().join("into")).await.unwrap_err(),
+        ] {
+            assert!(!gone.is_permanent(), "{gone}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_outputs_say_is_a_verdict_on_the_master() {
+        let what = || "renditions".to_owned();
+        for error in [StoreError::NotFound { what: what() }, StoreError::Changed { what: what() }] {
+            assert!(!error.of_outputs().is_permanent());
+        }
+    }
+}
