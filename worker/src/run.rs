@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::attempt::Desk;
-use crate::queue::{Queue, QueueError};
+use crate::queue::QueueError;
 use crate::shutdown::Shutdown;
 
 /// How long one receive waits for a message. An SQS receive cannot be cut short, so this is also the longest that a
@@ -19,12 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the queue says something that waiting cannot mend: it does not exist, or access is denied.
-pub async fn run(
-    desk: Desk,
-    queue: Arc<dyn Queue>,
-    visibility: Duration,
-    shutdown: &Shutdown,
-) -> Result<(), QueueError> {
+pub async fn run(desk: Desk, visibility: Duration, shutdown: &Shutdown) -> Result<(), QueueError> {
     let state = Arc::clone(&desk.state);
     let mut failures = 0;
     while !shutdown.asked() {
@@ -34,7 +29,7 @@ pub async fn run(
             let _ = timeout(lapse, state.changed.notified()).await;
             continue;
         }
-        let received = queue.receive(visibility, LONG_POLL, &state.stop_receiving).await;
+        let received = desk.queue.receive(visibility, LONG_POLL, &state.stop_receiving).await;
         state.received(matches!(received, Ok(Some(_))));
         match received {
             Ok(None) => failures = 0,
@@ -42,7 +37,7 @@ pub async fn run(
                 failures = 0;
                 if shutdown.asked() {
                     // It came with the last receive: someone else is to have it at once.
-                    let handed_back = queue.extend(&message.receipt, Duration::ZERO).await;
+                    let handed_back = desk.queue.extend(&message.receipt, Duration::ZERO).await;
                     tracing::info!(id = message.id, ?handed_back, "received while stopping");
                     continue;
                 }

@@ -147,7 +147,7 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
         state,
         metrics,
         events: args.events,
-        queue: Arc::clone(&queue),
+        queue,
         heartbeat,
         masters,
         allowed: args.masters,
@@ -157,7 +157,7 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
         ladder: args.ladder,
         preset: args.preset,
     };
-    run(desk, queue, visibility, &shutdown).await?;
+    run(desk, visibility, &shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }

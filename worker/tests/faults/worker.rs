@@ -119,9 +119,8 @@ impl Worker {
             Some(grace) => Shutdown::listen(grace, Arc::clone(&state)).unwrap(),
             None => deaf(&state),
         };
-        let queue = Arc::clone(&desk.queue);
         let ended = {
-            let mut working = pin!(run(desk, queue, setup.visibility, &shutdown));
+            let mut working = pin!(run(desk, setup.visibility, &shutdown));
             let leave = async {
                 while !done() {
                     sleep(Duration::from_millis(10)).await;
