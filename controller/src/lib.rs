@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub mod args;
+pub mod clock;
 pub mod fleet;
 pub mod local;
 pub mod queue;

@@ -6,11 +6,11 @@ use reelpool_core::{Timestamp, WorkerId};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
 use super::fleet::LocalFleet;
 use super::overdue::{Overdue, Patience};
 use super::plan::{DRAIN_TERM_SECONDS, Effect};
 use super::process::{self, News, Program};
+use crate::clock::Clock;
 use crate::fleet::{FleetClient, Question};
 
 /// Does what was planned.

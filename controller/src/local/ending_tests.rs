@@ -1,10 +1,10 @@
-use super::super::clock::Clock;
 use super::super::screen::Screen;
 use super::super::setup::Ground;
 use super::super::signals::Signals;
 use super::super::{fakes, process};
 use super::*;
 use crate::args::{Args, Command, UpOptions};
+use crate::clock::Clock;
 use crate::fleet::report::tests::{job, status};
 use clap::Parser;
 use reelpool_protocol::WorkerState as Said;

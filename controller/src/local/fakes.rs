@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
 use super::fleet::LocalFleet;
 use super::process::{self, News, Program};
+use crate::clock::Clock;
 
 /// A worker's program that does nothing: the shell takes the options that follow as its own.
 pub fn program(logs: &Path) -> Program {

@@ -21,7 +21,6 @@ use crate::args::UpOptions;
 use crate::fleet::FleetClient;
 
 pub mod apply;
-pub mod clock;
 pub mod crashes;
 pub mod done;
 pub mod earlier;
@@ -42,8 +41,8 @@ pub mod signals;
 pub mod summary;
 pub mod tell;
 
+use crate::clock::Clock;
 use apply::Hands;
-use clock::Clock;
 use done::{Moment, is_done};
 pub use error::UpError;
 use fleet::LocalFleet;

@@ -7,8 +7,8 @@ use reelpool_core::policy::expected_start_up;
 use reelpool_core::{Observation, QueueDepth, Sample, Timestamp, WorkerId};
 use reelpool_protocol::WorkerStatus;
 
-use super::clock::Clock;
 use super::fleet::LocalFleet;
+use crate::clock::Clock;
 use crate::fleet::{FleetClient, Question};
 use crate::queue::{QueueError, QueueLength};
 
