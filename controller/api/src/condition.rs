@@ -1,0 +1,95 @@
+//! The conditions of a pool and their reasons: stable words for scripts and alerts.
+
+/// Everything is as it should be: the queue is read, the workers can run, nobody else scales them.
+pub const READY: &str = "Ready";
+/// The length of the queue can be read.
+pub const QUEUE_REACHABLE: &str = "QueueReachable";
+/// The Deployment's pods can be made and started.
+pub const WORKERS_AVAILABLE: &str = "WorkersAvailable";
+/// A limit of the policy keeps the fleet from the size that the queue asks for.
+pub const SCALING_LIMITED: &str = "ScalingLimited";
+/// Somebody else writes the number of replicas too.
+pub const REPLICAS_CONTESTED: &str = "ReplicasContested";
+
+/// Why a condition has its status. One word, never free text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Nothing stands in the way.
+    AllGood,
+    /// It has not been looked at yet.
+    NotYetKnown,
+    /// The queue's length was read.
+    QueueRead,
+    /// There is no such queue.
+    QueueNotFound,
+    /// The operator may not read the queue.
+    QueueAccessDenied,
+    /// There are no credentials, or no region, to ask the queue with.
+    QueueNoCredentials,
+    /// The queue does not answer.
+    QueueUnreachable,
+    /// The queue is asked too often.
+    QueueThrottled,
+    /// The queue gave an answer that cannot be used.
+    QueueAnswerUnusable,
+    /// The spec says something that cannot be done.
+    InvalidSpec,
+    /// The Deployment that `targetRef` names is not there.
+    TargetNotFound,
+    /// A Deployment of the name that this pool's should have belongs to somebody else.
+    NameTaken,
+    /// The API server refused what the operator asked for.
+    ApiRefused,
+    /// Pods can be made and started.
+    PodsStart,
+    /// Pods cannot be made: a quota or an admission rule stands in the way.
+    PodsRefused,
+    /// Pods are made but do not start: the image, the node, or the worker itself.
+    PodsDoNotStart,
+    /// No limit was hit.
+    WithinLimits,
+    /// The minimum holds the fleet up.
+    Minimum,
+    /// The maximum holds the fleet down.
+    Maximum,
+    /// The policy's step holds the fleet.
+    Step,
+    /// The fleet is paused.
+    Paused,
+    /// Only Reelpool writes the number of replicas.
+    SoleWriter,
+    /// Somebody else wrote the number of replicas: Reelpool waits before it writes again.
+    OtherWriter,
+}
+
+impl Reason {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllGood => "AllGood",
+            Self::NotYetKnown => "NotYetKnown",
+            Self::QueueRead => "QueueRead",
+            Self::QueueNotFound => "QueueNotFound",
+            Self::QueueAccessDenied => "QueueAccessDenied",
+            Self::QueueNoCredentials => "QueueNoCredentials",
+            Self::QueueUnreachable => "QueueUnreachable",
+            Self::QueueThrottled => "QueueThrottled",
+            Self::QueueAnswerUnusable => "QueueAnswerUnusable",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::TargetNotFound => "TargetNotFound",
+            Self::NameTaken => "NameTaken",
+            Self::ApiRefused => "ApiRefused",
+            Self::PodsStart => "PodsStart",
+            Self::PodsRefused => "PodsRefused",
+            Self::PodsDoNotStart => "PodsDoNotStart",
+            Self::WithinLimits => "WithinLimits",
+            Self::Minimum => "Minimum",
+            Self::Maximum => "Maximum",
+            Self::Step => "Step",
+            Self::Paused => "Paused",
+            Self::SoleWriter => "SoleWriter",
+            Self::OtherWriter => "OtherWriter",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `WorkerPool` in `reelpool.dev/v1alpha1`: what a platform engineer writes, and what the operator tells in return.
+//!
+//! Types and their schema only. What is wrong with a value is said by the schema and its CEL rules, so that the API
+//! server refuses it at `kubectl apply`; what only the operator can know is told in the status.
+
+pub mod condition;
+pub mod crd;
+pub mod pool;
+pub mod queue;
+pub mod scaling;
+pub mod status;
+pub mod worker;
+
+pub use pool::{WorkerPool, WorkerPoolSpec};
+pub use status::WorkerPoolStatus;
+
+/// The group of the resource, and the domain of every label and annotation that Reelpool sets.
+pub const GROUP: &str = "reelpool.dev";
+/// The label that carries the name of the pool that an object belongs to.
+pub const POOL_LABEL: &str = "reelpool.dev/pool";
+/// The longest name a pool may have: the names of its Deployment and of its pods are made from it and must stay
+/// within 63 characters.
+pub const MAX_POOL_NAME: usize = 46;
