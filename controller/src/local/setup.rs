@@ -13,7 +13,7 @@ use super::error::UpError;
 use super::masters::walk::Folder;
 use super::overdue::Patience;
 use super::process::{Program, prune_logs};
-use crate::args::{Place, UpOptions, WorkerOptions};
+use crate::args::up::{Place, UpOptions, WorkerOptions};
 use crate::queue::QueueLength;
 use crate::queue::spool::SpoolQueue;
 use crate::queue::sqs::SqsQueue;

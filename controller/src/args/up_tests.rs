@@ -1,12 +1,14 @@
 use super::*;
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Args, Command, one_line};
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/masters";
 
 fn read(line: &str) -> Result<UpOptions, String> {
     let words = ["reelpool", "up"].into_iter().chain(line.split_whitespace());
     let args = Args::try_parse_from(words).map_err(|error| one_line(&error))?;
-    let Command::Up(args) = args.command;
+    let Command::Up(args) = args.command else { panic!("up was asked for") };
     UpOptions::read(*args, 4).map_err(|error| format!("error: {error}"))
 }
 
