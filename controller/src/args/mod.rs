@@ -1,0 +1,85 @@
+//! The command line, read into types that cannot be wrong. One file for each command.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub mod up;
+
+pub use up::{UpArgs, UpOptions};
+
+/// What `reelpool` was asked to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reelpool",
+    version,
+    about = "Runs exactly as many video workers as the queue needs: none when it is empty.",
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command of `reelpool`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine: watch a folder, keep the queue, start and stop the workers
+    #[command(long_about = "\
+Runs everything on this machine. Videos put into DIR/masters become renditions in DIR/renditions.
+
+Each complete video is put into a queue; as many workers as the queue needs are started (at most --max-workers), \
+and when the queue is empty the fleet goes back to --min-workers. A video is complete when it was moved in, or \
+when it was closed and has not changed for a second. A text file NAME.ladder beside a video NAME, put there \
+first, names the renditions of that video, such as `720p,480p`.
+
+Ctrl-C finishes or hands back the jobs in hand; a second Ctrl-C stops at once. Nothing is lost either way: the \
+next `reelpool up` goes on.
+
+With --queue-url, --masters s3://… and --output s3://… the same command works on Amazon SQS and S3, or anything \
+that speaks their protocols at --endpoint-url.
+
+Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
+second Ctrl-C, or with --exit-when-done after the first.")]
+    Up(Box<UpArgs>),
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for a person.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A clap error as one line: what is wrong and what to do.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let said: Vec<String> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| if line.starts_with("tip:") { format!("({line})") } else { line.to_owned() })
+        .collect();
+    let said = said.join(" ");
+    let said = said.strip_prefix("error:").unwrap_or(&said).trim();
+    // The usage names the command that was meant: `Usage: reelpool up [OPTIONS]`.
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("reelpool");
+    let command: Vec<&str> =
+        usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    format!("error: {said}: see `{} --help`", command.join(" "))
+}
