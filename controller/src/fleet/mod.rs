@@ -15,8 +15,10 @@ use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub mod recent;
 pub mod report;
 
+pub use recent::Recent;
 pub use report::{Report, observation};
 
 /// The longest a worker may take to answer; one that does not counts as busy.
@@ -100,6 +102,12 @@ impl FleetClient {
             authorization: format!("Bearer {token}").into(),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         }
+    }
+
+    /// The same client with another token. Both keep to one limit of questions at a time.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { authorization: format!("Bearer {token}").into(), ..self.clone() }
     }
 
     /// Asks one worker; its answer is always its status.

@@ -16,7 +16,7 @@ async fn progress_is_drawn_until_the_last_worker_has_ended() {
     let (data, worker, done) = (path("data"), path("worker"), path("done"));
     std::fs::write(&worker, "").unwrap();
     let line = ["reelpool", "up", "--data", &data, "--worker", &worker];
-    let Command::Up(args) = Args::try_parse_from(line).unwrap().command;
+    let Command::Up(args) = Args::try_parse_from(line).unwrap().command else { panic!("up was asked for") };
     let options = UpOptions::read(*args, 1).unwrap();
     let mut ground = Ground::prepare(&options).await.unwrap();
     ground.program.path = "/bin/sh".into();

@@ -1,6 +1,5 @@
 //! The worker processes of this run: which there are, what each last said, and what they have taught us.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use reelpool_core::{Millis, Timestamp, WorkerId, WorkerObservation, WorkerState};
@@ -10,7 +9,7 @@ use super::crashes::{Crashes, SOUND_AFTER};
 use super::overdue::Silence;
 use super::plan::KnownWorker;
 use super::process::Process;
-use crate::fleet::{Report, observation};
+use crate::fleet::{Recent, Report, observation};
 
 /// One worker process.
 #[derive(Debug)]
@@ -217,27 +216,6 @@ impl Member {
                 since: self.started_at,
             },
         }
-    }
-}
-
-/// The mean of the last few measurements.
-#[derive(Debug, Default)]
-struct Recent(VecDeque<Millis>);
-
-/// How many measurements are remembered: enough to even out single masters, few enough to follow a change.
-const REMEMBERED: usize = 32;
-
-impl Recent {
-    fn add(&mut self, measured: Millis) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back(measured);
-    }
-
-    fn mean(&self) -> Option<Millis> {
-        let sum = self.0.iter().fold(Millis::ZERO, |sum, next| sum.plus(*next));
-        sum.get().checked_div(self.0.len() as u64).map(Millis::new)
     }
 }
 

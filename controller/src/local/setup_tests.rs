@@ -4,7 +4,7 @@ use clap::Parser;
 
 fn options(line: &[&str]) -> UpOptions {
     let args = Args::try_parse_from(["reelpool", "up"].iter().chain(line)).unwrap();
-    let Command::Up(args) = args.command;
+    let Command::Up(args) = args.command else { panic!("up was asked for") };
     UpOptions::read(*args, 2).unwrap()
 }
 
