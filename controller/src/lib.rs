@@ -11,6 +11,7 @@ pub mod args;
 pub mod clock;
 pub mod fleet;
 pub mod local;
+pub mod operator;
 pub mod queue;
 pub mod telemetry;
 
