@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod local;
 pub mod operator;
 pub mod queue;
+pub mod signals;
 pub mod telemetry;
 
 use args::{Args, Command, UpArgs, UpOptions};
