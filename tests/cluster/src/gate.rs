@@ -1,0 +1,121 @@
+//! A port of the loopback that can be shut and opened again.
+
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::port::Port;
+
+/// How many connections may wait to be taken.
+const BACKLOG: i32 = 128;
+
+type Serve = Arc<dyn Fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A listening port. While it is shut connections are refused, and nobody else gets the port.
+///
+/// It has a runtime of its own: tests on several runtimes may share it.
+pub(crate) struct Gate {
+    port: Port,
+    serve: Serve,
+    listening: Mutex<Option<Listening>>,
+    // Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
+
+/// What runs while the gate is open.
+struct Listening {
+    task: AbortHandle,
+    /// Ends when the listener and all of its connections are gone.
+    gone: mpsc::Receiver<()>,
+}
+
+impl Gate {
+    /// An open gate; `serve` is given every connection.
+    pub(crate) fn open<F>(serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let gate = Self {
+            port: Port::reserve(),
+            serve: Arc::new(move |client| Box::pin(serve(client))),
+            listening: Mutex::default(),
+            runtime: Some(runtime.unwrap()),
+        };
+        gate.open_again();
+        gate
+    }
+
+    /// The port's number.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Refuses new connections and closes those that are open.
+    pub(crate) fn shut(&self) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listening) = listening {
+            listening.task.abort();
+            let _ = listening.gone.recv();
+        }
+    }
+
+    /// Takes connections again.
+    pub(crate) fn open_again(&self) {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if listening.is_some() {
+            return;
+        }
+        let runtime = self.runtime.as_ref().expect("it is not dropped");
+        let _in_it = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(self.listener()).unwrap();
+        let serve = Arc::clone(&self.serve);
+        let (alive, gone) = mpsc::channel();
+        let task = runtime.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let Ok((client, _)) = listener.accept().await else { continue };
+                let served = serve(client);
+                let alive = alive.clone();
+                connections.spawn(async move {
+                    let _alive = alive;
+                    served.await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        *listening = Some(Listening { task: task.abort_handle(), gone });
+    }
+
+    fn listener(&self) -> TcpListener {
+        let server = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseport(&server, true).unwrap();
+        sockopt::set_socket_reuseaddr(&server, true).unwrap();
+        bind(&server, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port())).unwrap();
+        listen(&server, BACKLOG).unwrap();
+        let listener = TcpListener::from(server);
+        listener.set_nonblocking(true).unwrap();
+        listener
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.shut();
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting is not allowed on the runtime of a test.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("port", &self.port()).finish_non_exhaustive()
+    }
+}
