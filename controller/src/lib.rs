@@ -10,6 +10,8 @@ use std::time::Duration;
 pub mod args;
 pub mod clock;
 pub mod fleet;
+pub mod http;
+pub mod lease;
 pub mod local;
 pub mod operator;
 pub mod queue;
