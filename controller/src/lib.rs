@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod args;
 pub mod clock;
+pub mod decisions;
 pub mod fleet;
 pub mod http;
 pub mod lease;
