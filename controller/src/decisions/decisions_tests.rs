@@ -18,6 +18,10 @@ fn record(backlog: u64, at: i64, workers: Vec<WorkerObservation>) -> Record {
     Record::make(policy, Memory::default(), observation, now)
 }
 
+fn pool(name: &str) -> PoolName {
+    PoolName::new("cattube".to_owned(), name.to_owned())
+}
+
 fn decisions() -> Decisions {
     Decisions::new(DEFAULT_PER_POOL, DEFAULT_TOTAL_BYTES, None)
 }
@@ -25,23 +29,23 @@ fn decisions() -> Decisions {
 #[test]
 fn only_changes_are_put_on_record_each_pool_for_itself() {
     let decisions = decisions();
-    assert!(decisions.take("cattube", "masters", &record(0, 1, vec![])));
-    assert!(!decisions.take("cattube", "masters", &record(0, 2, vec![])), "nothing new");
-    assert!(decisions.take("cattube", "masters", &record(1, 3, vec![])));
-    assert!(decisions.take("cattube", "others", &record(1, 4, vec![])));
-    assert_eq!(decisions.lines("cattube", "masters", 9).unwrap().len(), 2);
-    assert_eq!(decisions.lines("cattube", "others", 9).unwrap().len(), 1);
-    assert_eq!(decisions.lines("cattube", "unknown", 9), None);
-    decisions.know("cattube", "idle");
-    assert_eq!(decisions.lines("cattube", "idle", 9).unwrap().len(), 0);
+    assert!(decisions.take(&pool("masters"), &record(0, 1, vec![])));
+    assert!(!decisions.take(&pool("masters"), &record(0, 2, vec![])), "nothing new");
+    assert!(decisions.take(&pool("masters"), &record(1, 3, vec![])));
+    assert!(decisions.take(&pool("others"), &record(1, 4, vec![])));
+    assert_eq!(decisions.lines(&pool("masters"), 9).unwrap().len(), 2);
+    assert_eq!(decisions.lines(&pool("others"), 9).unwrap().len(), 1);
+    assert_eq!(decisions.lines(&pool("unknown"), 9), None);
+    decisions.know(&pool("idle"));
+    assert_eq!(decisions.lines(&pool("idle"), 9).unwrap().len(), 0);
     assert_eq!(
-        decisions.pools().iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
+        decisions.pools().iter().map(PoolName::as_str).collect::<Vec<&str>>(),
         ["cattube/idle", "cattube/masters", "cattube/others"]
     );
-    decisions.forget("cattube", "masters");
-    assert_eq!(decisions.lines("cattube", "masters", 9), None);
+    decisions.forget(&pool("masters"));
+    assert_eq!(decisions.lines(&pool("masters"), 9), None);
     // A pool of the same name that comes later begins anew.
-    assert!(decisions.take("cattube", "masters", &record(1, 5, vec![])));
+    assert!(decisions.take(&pool("masters"), &record(1, 5, vec![])));
 }
 
 #[test]
@@ -63,8 +67,8 @@ fn what_makes_a_decision_another_one() {
 fn a_line_names_its_pool_and_its_time_and_can_be_replayed() {
     let decisions = decisions();
     let made = record(5, 1_795_271_696_789, vec![]);
-    decisions.take("cattube", "masters", &made);
-    let lines = decisions.lines("cattube", "masters", 1).unwrap();
+    decisions.take(&pool("masters"), &made);
+    let lines = decisions.lines(&pool("masters"), 1).unwrap();
     assert_eq!(lines[0].iter().position(|byte| *byte == b'\n'), Some(lines[0].len() - 1));
     let line: Value = serde_json::from_slice(&lines[0]).unwrap();
     assert_eq!(line["pool"], "cattube/masters");
@@ -80,12 +84,12 @@ fn every_decision_that_is_kept_is_logged_too() {
     let log = DecisionLog::start(path.reopen().unwrap()).unwrap();
     let decisions = Decisions::new(1, DEFAULT_TOTAL_BYTES, Some(log));
     for backlog in [1, 1, 2, 3] {
-        decisions.take("a", "b", &record(backlog, 1, vec![]));
+        decisions.take(&pool("b"), &record(backlog, 1, vec![]));
     }
     decisions.log().unwrap().finish(std::time::Duration::from_secs(30));
     let text = std::fs::read_to_string(path.path()).unwrap();
     assert_eq!(text.lines().count(), 3);
-    assert_eq!(decisions.lines("a", "b", 9).unwrap()[0], text.lines().last().unwrap().to_owned() + "\n");
+    assert_eq!(decisions.lines(&pool("b"), 9).unwrap()[0], text.lines().last().unwrap().to_owned() + "\n");
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn sixteen_mebibytes_hold_well_over_a_hundred_decisions_on_a_great_fleet() {
         state: if number % 9 == 0 { WorkerState::Draining(DrainStage::Drained) } else { WorkerState::Busy },
         since: Timestamp::from_millis(1_795_271_696_789 + number),
     });
-    let line = line("cattube/masters", &record(1337, 1_795_271_696_789, workers.collect())).unwrap();
+    let line = line(&pool("masters"), &record(1337, 1_795_271_696_789, workers.collect())).unwrap();
     assert!((100_000..140_000).contains(&line.len()), "{}", line.len());
     assert!(DEFAULT_TOTAL_BYTES / line.len() > 100);
 }

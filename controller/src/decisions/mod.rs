@@ -5,7 +5,7 @@ mod log;
 mod ring;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use k8s_openapi::jiff;
@@ -15,6 +15,8 @@ use serde::Serialize;
 
 pub use log::DecisionLog;
 use ring::Ring;
+
+use crate::pool_name::PoolName;
 
 /// How many decisions of a pool are kept unless told otherwise.
 pub const DEFAULT_PER_POOL: usize = 64;
@@ -52,18 +54,18 @@ struct Line<'a> {
     record: &'a Record,
 }
 
-/// The last decisions of every pool. Clones are of one and the same.
-#[derive(Debug, Clone)]
+/// The last decisions of every pool.
+#[derive(Debug)]
 pub struct Decisions {
-    inner: Arc<Mutex<Inner>>,
-    log: Option<Arc<DecisionLog>>,
+    inner: Mutex<Inner>,
+    log: Option<DecisionLog>,
 }
 
 #[derive(Debug)]
 struct Inner {
     ring: Ring,
     /// Every pool that is known, and the last decision on it.
-    pools: BTreeMap<Arc<str>, Option<Gist>>,
+    pools: BTreeMap<PoolName, Option<Gist>>,
 }
 
 impl Decisions {
@@ -71,42 +73,44 @@ impl Decisions {
     #[must_use]
     pub fn new(per_pool: usize, total_bytes: usize, log: Option<DecisionLog>) -> Self {
         let inner = Inner { ring: Ring::new(per_pool, total_bytes), pools: BTreeMap::new() };
-        Self { inner: Arc::new(Mutex::new(inner)), log: log.map(Arc::new) }
+        Self { inner: Mutex::new(inner), log }
     }
 
     /// The pool is there, though nothing may have been decided on it yet.
-    pub fn know(&self, namespace: &str, name: &str) {
-        self.lock().pools.entry(key(namespace, name)).or_default();
+    pub fn know(&self, pool: &PoolName) {
+        self.lock().pools.entry(pool.clone()).or_default();
     }
 
     /// The pool is gone, and its decisions with it.
-    pub fn forget(&self, namespace: &str, name: &str) {
-        let key = key(namespace, name);
+    pub fn forget(&self, pool: &PoolName) {
         let mut inner = self.lock();
-        inner.pools.remove(&key);
-        inner.ring.forget(&key);
+        inner.pools.remove(pool);
+        inner.ring.forget(pool);
     }
 
     /// Puts the decision on record if it is another one than the pool's last. Returns whether it is.
-    pub fn take(&self, namespace: &str, name: &str, record: &Record) -> bool {
-        let key = key(namespace, name);
+    pub fn take(&self, pool: &PoolName, record: &Record) -> bool {
         let gist = Gist::from(&record.decision);
         {
             let mut inner = self.lock();
-            let last = inner.pools.entry(Arc::clone(&key)).or_default();
+            let last = inner.pools.entry(pool.clone()).or_default();
             if last.as_ref() == Some(&gist) {
                 return false;
             }
             *last = Some(gist);
         }
-        match line(&key, record) {
+        match line(pool, record) {
             Ok(line) => {
                 if let Some(log) = &self.log {
                     log.write(line.clone());
                 }
-                self.lock().ring.push(&key, line);
+                let mut inner = self.lock();
+                // It may have been forgotten meanwhile.
+                if inner.pools.contains_key(pool) {
+                    inner.ring.push(pool, line);
+                }
             }
-            Err(error) => tracing::warn!("a decision on {key} could not be put on record: {error}"),
+            Err(error) => tracing::warn!("a decision on {pool} could not be put on record: {error}"),
         }
         true
     }
@@ -114,22 +118,21 @@ impl Decisions {
     /// The pool's last decisions, at most `limit`, the newest last, each a line with its end; `None` when there is no
     /// such pool.
     #[must_use]
-    pub fn lines(&self, namespace: &str, name: &str, limit: usize) -> Option<Vec<Bytes>> {
-        let key = key(namespace, name);
+    pub fn lines(&self, pool: &PoolName, limit: usize) -> Option<Vec<Bytes>> {
         let inner = self.lock();
-        inner.pools.contains_key(&key).then(|| inner.ring.last(&key, limit))
+        inner.pools.contains_key(pool).then(|| inner.ring.last(pool, limit))
     }
 
-    /// Every pool that is known, as `namespace/name`, in order.
+    /// Every pool that is known, in order.
     #[must_use]
-    pub fn pools(&self) -> Vec<Arc<str>> {
+    pub fn pools(&self) -> Vec<PoolName> {
         self.lock().pools.keys().cloned().collect()
     }
 
     /// The log, if there is one.
     #[must_use]
     pub fn log(&self) -> Option<&DecisionLog> {
-        self.log.as_deref()
+        self.log.as_ref()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -137,13 +140,9 @@ impl Decisions {
     }
 }
 
-fn key(namespace: &str, name: &str) -> Arc<str> {
-    format!("{namespace}/{name}").into()
-}
-
-fn line(pool: &str, record: &Record) -> Result<Bytes, serde_json::Error> {
+fn line(pool: &PoolName, record: &Record) -> Result<Bytes, serde_json::Error> {
     let at = jiff::Timestamp::from_millisecond(record.now.as_millis()).unwrap_or_default();
-    let mut line = serde_json::to_vec(&Line { pool, at: at.to_string(), record })?;
+    let mut line = serde_json::to_vec(&Line { pool: pool.as_str(), at: at.to_string(), record })?;
     line.push(b'\n');
     Ok(line.into())
 }

@@ -1,9 +1,10 @@
 //! Lines kept for each pool, bounded in number for each and in bytes over all.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::pool_name::PoolName;
 
 /// What a line costs besides its text, about.
 const OVERHEAD: usize = 128;
@@ -16,9 +17,9 @@ pub struct Ring {
     bytes: usize,
     /// The number that the next line gets: the order over all pools.
     next: u64,
-    lines: HashMap<Arc<str>, VecDeque<(u64, Bytes)>>,
+    lines: HashMap<PoolName, VecDeque<(u64, Bytes)>>,
     /// Whose each line is, the oldest first.
-    order: BTreeMap<u64, Arc<str>>,
+    order: BTreeMap<u64, PoolName>,
 }
 
 impl Ring {
@@ -27,38 +28,38 @@ impl Ring {
     }
 
     /// Keeps `line` of `pool`. One that is longer than all that may be kept is not kept.
-    pub fn push(&mut self, pool: &Arc<str>, line: Bytes) {
+    pub fn push(&mut self, pool: &PoolName, line: Bytes) {
         let number = self.next;
         self.next += 1;
         self.bytes += cost(&line);
-        self.order.insert(number, Arc::clone(pool));
-        let lines = self.lines.entry(Arc::clone(pool)).or_default();
+        self.order.insert(number, pool.clone());
+        let lines = self.lines.entry(pool.clone()).or_default();
         lines.push_back((number, line));
         if lines.len() > self.per_pool {
             self.drop_oldest_of(pool);
         }
         while self.bytes > self.total_bytes {
             let Some((_, oldest)) = self.order.first_key_value() else { break };
-            let oldest = Arc::clone(oldest);
+            let oldest = oldest.clone();
             self.drop_oldest_of(&oldest);
         }
     }
 
     /// The last `limit` lines of `pool`, the newest last.
-    pub fn last(&self, pool: &str, limit: usize) -> Vec<Bytes> {
+    pub fn last(&self, pool: &PoolName, limit: usize) -> Vec<Bytes> {
         let Some(lines) = self.lines.get(pool) else { return Vec::new() };
         lines.iter().skip(lines.len().saturating_sub(limit)).map(|(_, line)| line.clone()).collect()
     }
 
     /// Drops all lines of `pool`.
-    pub fn forget(&mut self, pool: &str) {
+    pub fn forget(&mut self, pool: &PoolName) {
         for (number, line) in self.lines.remove(pool).unwrap_or_default() {
             self.order.remove(&number);
             self.bytes -= cost(&line);
         }
     }
 
-    fn drop_oldest_of(&mut self, pool: &Arc<str>) {
+    fn drop_oldest_of(&mut self, pool: &PoolName) {
         let Some(lines) = self.lines.get_mut(pool) else { return };
         if let Some((number, line)) = lines.pop_front() {
             self.order.remove(&number);
@@ -78,8 +79,12 @@ fn cost(line: &Bytes) -> usize {
 mod tests {
     use super::*;
 
+    fn named(name: &str) -> PoolName {
+        PoolName::new("ns".to_owned(), name.to_owned())
+    }
+
     fn text(ring: &Ring, pool: &str, limit: usize) -> String {
-        ring.last(pool, limit).iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        ring.last(&named(pool), limit).iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
     fn consistent(ring: &Ring) {
@@ -92,7 +97,7 @@ mod tests {
     #[test]
     fn a_pool_keeps_its_last_lines() {
         let mut ring = Ring::new(3, 1_000_000);
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let (a, b) = (named("a"), named("b"));
         for line in ["1", "2", "3", "4", "5"] {
             ring.push(&a, line.into());
         }
@@ -103,7 +108,7 @@ mod tests {
             ("345".into(), "45".into(), String::new())
         );
         assert_eq!((text(&ring, "b", 9), text(&ring, "c", 9)), ("x".into(), String::new()));
-        ring.forget("a");
+        ring.forget(&a);
         consistent(&ring);
         assert_eq!((text(&ring, "a", 9), text(&ring, "b", 9)), (String::new(), "x".into()));
     }
@@ -112,18 +117,18 @@ mod tests {
     fn the_oldest_goes_first_whosever_it_is() {
         let mut ring = Ring::new(100, 10 * (OVERHEAD + 1));
         for number in 0..25 {
-            let pool: Arc<str> = format!("pool-{}", number % 5).into();
+            let pool = named(&format!("pool-{}", number % 5));
             ring.push(&pool, "x".into());
             consistent(&ring);
         }
         assert_eq!(ring.order.len(), 10);
         assert!((0..5).all(|pool| text(&ring, &format!("pool-{pool}"), 9) == "xx"));
         // A long line drives out many, and one that is too long is not kept.
-        ring.push(&"long".into(), vec![b'y'; 5 * (OVERHEAD + 1)].into());
+        ring.push(&named("long"), vec![b'y'; 5 * (OVERHEAD + 1)].into());
         consistent(&ring);
-        assert_eq!(ring.lines["long"].len(), 1);
-        ring.push(&"longer".into(), vec![b'z'; 11 * (OVERHEAD + 1)].into());
+        assert_eq!(ring.lines[&named("long")].len(), 1);
+        ring.push(&named("longer"), vec![b'z'; 11 * (OVERHEAD + 1)].into());
         consistent(&ring);
-        assert!(!ring.lines.contains_key("longer"));
+        assert!(!ring.lines.contains_key(&named("longer")));
     }
 }
