@@ -1,0 +1,32 @@
+//! A real Kubernetes control plane for tests: etcd, kube-apiserver, controller-manager and scheduler as processes of
+//! the test, with certificates of their own, and kwok's fake nodes when pods are wanted by the thousand.
+//!
+//! Everything here panics with a message that says what to do: it is only used by tests. The programs come from
+//! `scripts/cluster-tools`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "tests"
+)]
+
+mod certificates;
+mod control_plane;
+mod daemon;
+mod folder;
+mod kubeconfig;
+mod kwok;
+mod port;
+mod ran;
+mod tools;
+mod wait;
+
+pub use certificates::Issued;
+pub use control_plane::{ControlPlane, Qps, Settings};
+pub use daemon::Daemon;
+pub use folder::Folder;
+pub use kwok::{Kwok, KwokSettings};
+pub use ran::Ran;
+pub use tools::tool;
+pub use wait::{eventually, on_a_runtime};
