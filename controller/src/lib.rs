@@ -10,8 +10,12 @@ use std::time::Duration;
 pub mod args;
 pub mod clock;
 pub mod fleet;
+pub mod http;
+pub mod lease;
 pub mod local;
+pub mod operator;
 pub mod queue;
+pub mod signals;
 pub mod telemetry;
 
 use args::{Args, Command, UpArgs, UpOptions};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use reelpool_core::Millis;
 
 /// How many measurements are remembered: enough to even out single ones, few enough to follow a change.
-const REMEMBERED: usize = 32;
+pub(crate) const REMEMBERED: usize = 32;
 
 /// The mean of the last few measurements.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 use super::super::screen::Screen;
 use super::super::setup::Ground;
-use super::super::signals::Signals;
+use crate::signals::Signals;
 use super::super::{fakes, process};
 use super::*;
 use crate::args::{Args, Command, UpOptions};

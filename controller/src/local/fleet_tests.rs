@@ -68,6 +68,6 @@ fn measurements_are_the_mean_of_the_last_few() {
     fleet.measured(Millis::new(100));
     fleet.measured(Millis::new(200));
     assert_eq!(fleet.service_time(), Some(Millis::new(150)));
-    (0..REMEMBERED).for_each(|_| fleet.measured(Millis::new(40)));
+    (0..crate::fleet::recent::REMEMBERED).for_each(|_| fleet.measured(Millis::new(40)));
     assert_eq!(fleet.service_time(), Some(Millis::new(40)));
 }

@@ -37,7 +37,6 @@ pub mod process;
 pub mod records;
 pub mod screen;
 pub mod setup;
-pub mod signals;
 pub mod summary;
 pub mod tell;
 
@@ -53,7 +52,7 @@ use process::{Ended, News};
 use records::Records;
 use screen::{Progress, Screen};
 use setup::Ground;
-use signals::Signals;
+use crate::signals::Signals;
 use summary::Summary;
 
 /// How often to look while anything moves, so that progress is seen.

@@ -1,10 +1,11 @@
 //! The length of an Amazon SQS queue, and of anything that speaks its protocol.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
@@ -20,6 +21,36 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Each question is billed as a request, and the counts lag by seconds anyway.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(2);
+
+/// SQS in one account: queues of one region share a client, so that thousands of them cost little.
+#[derive(Debug)]
+pub struct SqsService {
+    config: SdkConfig,
+    clients: Mutex<HashMap<Region, Client>>,
+}
+
+impl SqsService {
+    /// SQS at `endpoint_url` if given, with the standard chain of credentials and regions; a question takes at most
+    /// as long as `patience` says.
+    pub async fn connect(endpoint_url: Option<&str>, patience: Patience) -> Self {
+        let config = reelpool_aws::load(endpoint_url, None, patience).await;
+        Self { config, clients: Mutex::default() }
+    }
+
+    /// The queue at `url`.
+    pub fn queue(&self, url: &str) -> Result<SqsQueue, QueueError> {
+        let Some(region) = region_for(&self.config, url) else {
+            return Err(QueueError::NoRegion { queue: url.to_owned() });
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(region.clone()).or_insert_with(|| client(&self.config, region));
+        Ok(SqsQueue { client: client.clone(), url: url.to_owned() })
+    }
+}
+
+fn client(config: &SdkConfig, region: Region) -> Client {
+    Client::from_conf(aws_sdk_sqs::config::Builder::from(config).region(region).build())
+}
 
 /// One SQS queue.
 #[derive(Debug, Clone)]
@@ -40,8 +71,7 @@ impl SqsQueue {
         let Some(region) = region_for(config, url) else {
             return Err(QueueError::NoRegion { queue: url.to_owned() });
         };
-        let own = aws_sdk_sqs::config::Builder::from(config).region(region);
-        Ok(Self { client: Client::from_conf(own.build()), url: url.to_owned() })
+        Ok(Self { client: client(config, region), url: url.to_owned() })
     }
 }
 

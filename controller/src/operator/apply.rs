@@ -1,0 +1,219 @@
+//! Does what was planned: the only writes, and no choices.
+//!
+//! Every write is made only while this process leads, is bounded in time, and carries a precondition on what it was
+//! made from, so that it is safe whatever the lease says.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use reelpool_api::{WorkerPool, WorkerPoolStatus};
+use reelpool_core::WorkerId;
+use serde_json::json;
+
+use super::deployment::{DeploymentView, MANAGER, SCALER};
+use super::pods::{DELETION_COST, TO_GO};
+use super::rights::Rights;
+
+/// The longest one write may take; the client's own retries could go on for minutes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How many pods are written at once.
+const AT_ONCE: usize = 32;
+/// How often a write is made again because something else of the object had changed.
+const TRIES: u32 = 4;
+
+/// Why a write was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// This process does not lead any more.
+    #[error("{0} was not written: this process does not lead any more")]
+    NotLeader(&'static str),
+    /// The API server did not answer in time.
+    #[error("{0} could not be written within {TIMEOUT:?}: see whether the API server is well")]
+    Late(&'static str),
+    /// Somebody else changed it at the same time.
+    #[error("{0} was changed by somebody else at the same time: it is looked at again")]
+    Conflict(&'static str),
+    /// The API server refused it.
+    #[error("{what} was refused by the API server: {detail}")]
+    Refused {
+        /// What was to be written.
+        what: &'static str,
+        /// What the API server said.
+        detail: String,
+    },
+    /// The API server could not be reached, or failed.
+    #[error("{what} could not be written: {source}")]
+    Failed {
+        /// What was to be written.
+        what: &'static str,
+        /// What was met.
+        source: Box<kube::Error>,
+    },
+}
+
+impl ApplyError {
+    /// A stable category for logs and metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::NotLeader(_) => "not_leader",
+            Self::Late(_) => "api_late",
+            Self::Conflict(_) => "api_conflict",
+            Self::Refused { .. } => "api_refused",
+            Self::Failed { .. } => "api_failed",
+        }
+    }
+
+    pub(super) fn of(what: &'static str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(what),
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
+                Self::Refused { what, detail: status.message.clone() }
+            }
+            error => Self::Failed { what, source: Box::new(error) },
+        }
+    }
+}
+
+/// Writes for one pool.
+pub struct Hands<'a> {
+    /// The API server.
+    pub client: Client,
+    /// The pool's namespace.
+    pub namespace: &'a str,
+    /// Whether this process may write.
+    pub rights: &'a Rights,
+}
+
+impl Hands<'_> {
+    /// Makes the Deployment, with nobody in it, and hands the number of its replicas to the scaler.
+    pub async fn create(&self, wanted: &Deployment) -> Result<DeploymentView, ApplyError> {
+        let mut first = wanted.clone();
+        if let Some(spec) = &mut first.spec {
+            // Without a number the API server would start one worker.
+            spec.replicas = Some(0);
+        }
+        self.patch_deployment("the Deployment", MANAGER, &first).await?;
+        let name = wanted.metadata.name.as_deref().unwrap_or_default();
+        self.hand_over(name, 0).await
+    }
+
+    /// Makes the number of replicas the scaler's: what the operator's other writes leave out would be reset else.
+    pub async fn hand_over(&self, name: &str, replicas: u32) -> Result<DeploymentView, ApplyError> {
+        let number = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": name },
+            "spec": { "replicas": replicas },
+        });
+        self.patch_deployment("the number of replicas", SCALER, &number).await
+    }
+
+    /// Brings the Deployment to what it is to be, its number of replicas left alone.
+    pub async fn update(&self, wanted: &Deployment) -> Result<DeploymentView, ApplyError> {
+        self.patch_deployment("the Deployment", MANAGER, wanted).await
+    }
+
+    async fn patch_deployment<P: serde::Serialize + std::fmt::Debug>(
+        &self,
+        what: &'static str,
+        manager: &str,
+        wanted: &P,
+    ) -> Result<DeploymentView, ApplyError> {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace);
+        let value = serde_json::to_value(wanted)
+            .map_err(|error| ApplyError::Refused { what, detail: error.to_string() })?;
+        let name = value["metadata"]["name"].as_str().unwrap_or_default();
+        let params = PatchParams::apply(manager).force();
+        let patch = Patch::Apply(&value);
+        let write = deployments.patch(name, &params, &patch);
+        Ok(DeploymentView::from(&self.write(what, write).await?))
+    }
+
+    /// Writes the number of replicas, if the Deployment still has the number that was read in `seen`.
+    pub async fn scale(&self, seen: &DeploymentView, replicas: u32) -> Result<DeploymentView, ApplyError> {
+        const WHAT: &str = "the number of replicas";
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace);
+        let params = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+        let mut view = seen.clone();
+        for _ in 0..TRIES {
+            let patch = Patch::Merge(json!({
+                "metadata": { "resourceVersion": view.resource_version },
+                "spec": { "replicas": replicas },
+            }));
+            match self.write(WHAT, deployments.patch_scale(&seen.name, &params, &patch)).await {
+                Ok(scale) => {
+                    return Ok(DeploymentView {
+                        resource_version: scale.metadata.resource_version.unwrap_or_default(),
+                        // The write changed the spec, once.
+                        generation: view.generation.saturating_add(1),
+                        replicas,
+                        other_writer: None,
+                        ..view
+                    });
+                }
+                Err(ApplyError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+            // Its status changes all the time while pods come and go: only the number matters here.
+            let now = self.write(WHAT, deployments.get(&seen.name)).await?;
+            view = DeploymentView::from(&now);
+            if view.replicas != seen.replicas || view.uid != seen.uid {
+                break;
+            }
+        }
+        Err(ApplyError::Conflict(WHAT))
+    }
+
+    /// Gives these pods the lowest deletion cost, or takes it from them. Those that are gone are left out.
+    pub async fn mark(&self, pods: &[(WorkerId, String)], to_go: bool) -> Result<(), ApplyError> {
+        const WHAT: &str = "the deletion cost of a pod";
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        let api = &api;
+        let cost = if to_go { json!(TO_GO.to_string()) } else { json!(null) };
+        let cost = &cost;
+        let writes = stream::iter(pods).map(|(id, uid)| async move {
+            // A pod of the same name may be another by now.
+            let patch = Patch::Merge(json!({
+                "metadata": { "uid": uid, "annotations": { DELETION_COST: cost } },
+            }));
+            let params = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+            match self.write(WHAT, api.patch_metadata(id.as_str(), &params, &patch)).await {
+                Ok(_) | Err(ApplyError::Conflict(_) | ApplyError::Refused { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        let results: Vec<Result<(), ApplyError>> = writes.buffer_unordered(AT_ONCE).collect().await;
+        results.into_iter().collect()
+    }
+
+    /// Writes the status of the pool `name`.
+    pub async fn tell(&self, name: &str, status: &WorkerPoolStatus) -> Result<(), ApplyError> {
+        let pools: Api<WorkerPool> = Api::namespaced(self.client.clone(), self.namespace);
+        let patch = Patch::Apply(json!({
+            "apiVersion": "reelpool.dev/v1alpha1", "kind": "WorkerPool",
+            "metadata": { "name": name },
+            "status": status,
+        }));
+        let params = PatchParams::apply(MANAGER).force();
+        self.write("the status of the pool", pools.patch_status(name, &params, &patch)).await.map(|_| ())
+    }
+
+    async fn write<T>(
+        &self,
+        what: &'static str,
+        write: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ApplyError> {
+        if !self.rights.may_write() {
+            return Err(ApplyError::NotLeader(what));
+        }
+        match tokio::time::timeout(TIMEOUT, write).await {
+            Ok(written) => written.map_err(|error| ApplyError::of(what, error)),
+            Err(_) => Err(ApplyError::Late(what)),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What all passes share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use reelpool_api::WorkerPool;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::drain_key::DrainKey;
+use super::events::Events;
+use super::observe::Observer;
+use super::rights::Rights;
+use super::state::PoolState;
+use super::validate::Defaults;
+use crate::clock::Clock;
+use crate::decisions::Decisions;
+use crate::fleet::FleetClient;
+use crate::metrics::Metrics;
+
+/// What all passes share.
+pub struct Context {
+    /// The API server, for writes.
+    pub client: Client,
+    /// Reads.
+    pub observer: Observer,
+    /// Asks workers.
+    pub fleet: FleetClient,
+    /// The key of the drain tokens.
+    pub key: DrainKey,
+    /// What pools get that do not say otherwise.
+    pub defaults: Defaults,
+    /// Events about pools.
+    pub events: Events,
+    /// Counts and times.
+    pub metrics: Metrics,
+    /// The decisions made of late.
+    pub decisions: Arc<Decisions>,
+    /// Whether this process may write.
+    pub rights: Rights,
+    /// What time it is.
+    pub clock: Clock,
+    /// What is known of each pool.
+    pub pools: Pools,
+}
+
+/// What is known of each pool between two passes.
+#[derive(Default)]
+pub struct Pools(Mutex<HashMap<ObjectRef<WorkerPool>, Arc<AsyncMutex<PoolState>>>>);
+
+impl Pools {
+    /// What is known of `pool`. Two passes of one pool never run at the same time, so nobody waits for it.
+    #[must_use]
+    pub fn of(&self, pool: &WorkerPool) -> Arc<AsyncMutex<PoolState>> {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(pools.entry(ObjectRef::from_obj(pool)).or_default())
+    }
+
+    /// Forgets the pools that `exists` says are gone, and returns them.
+    pub fn forget(&self, exists: impl Fn(&ObjectRef<WorkerPool>) -> bool) -> Vec<ObjectRef<WorkerPool>> {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<ObjectRef<WorkerPool>> = pools.keys().filter(|pool| !exists(pool)).cloned().collect();
+        for pool in &gone {
+            pools.remove(pool);
+        }
+        gone
+    }
+}

@@ -1,0 +1,160 @@
+//! Reads the world for one pool: the Deployment, its pods, the queue, and the workers' own words. Nothing is written
+//! here and nothing chosen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+use reelpool_api::POOL_LABEL;
+use reelpool_core::{QueueDepth, Timestamp, WorkerId};
+use reelpool_protocol::WorkerStatus;
+use tokio::sync::Semaphore;
+
+use super::apply::ApplyError;
+use super::deployment::DeploymentView;
+use super::pods::PodView;
+use crate::clock::Clock;
+use crate::fleet::{FleetClient, Question};
+use crate::queue::sqs::SqsService;
+use crate::queue::{QueueError, QueueLength};
+
+/// The longest a read of the API server may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest the queue's length is waited for, its turn included.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Reads the world.
+pub struct Observer {
+    /// The API server, for what the caches do not have.
+    pub client: Client,
+    /// All Deployments, trimmed.
+    pub deployments: Store<Deployment>,
+    /// All pods of Reelpool's own workers, trimmed.
+    pub pods: Store<Pod>,
+    /// The queues.
+    pub sqs: SqsService,
+    /// How many queues are asked at once.
+    pub queue_reads: Semaphore,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// What the queue and the workers answered.
+#[derive(Debug)]
+pub struct Answers {
+    /// How long the queue is.
+    pub queue: Result<QueueDepth, QueueError>,
+    /// When the queue was asked.
+    pub queue_asked_at: Timestamp,
+    /// What the workers said that were asked; `None`: nothing.
+    pub workers: Vec<(WorkerId, Option<WorkerStatus>)>,
+    /// When they were asked. Answers count from then, whenever they came.
+    pub workers_asked_at: Timestamp,
+}
+
+impl Observer {
+    /// The Deployment, read at least as late as `written`, our own last write to it.
+    pub async fn deployment(
+        &self,
+        namespace: &str,
+        name: &str,
+        written: Option<&DeploymentView>,
+    ) -> Result<Option<DeploymentView>, ApplyError> {
+        const WHAT: &str = "the Deployment";
+        let cached = self.deployments.get(&ObjectRef::new(name).within(namespace));
+        let cached = cached.map(|deployment| DeploymentView::from(deployment.as_ref()));
+        match (cached, written) {
+            (Some(cached), None) => return Ok(Some(cached)),
+            (Some(cached), Some(written)) if cached.uid != written.uid || !written.is_later_than(&cached) => {
+                return Ok(Some(cached));
+            }
+            (None, None) => {}
+            // The cache lags behind our own write, or the Deployment has just been deleted: only the API server knows.
+            (None, Some(_)) | (Some(_), Some(_)) => {}
+        }
+        let live: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(READ_TIMEOUT, live.get_opt(name)).await {
+            Ok(Ok(found)) => Ok(found.map(|deployment| DeploymentView::from(&deployment))),
+            Ok(Err(error)) => Err(ApplyError::of(WHAT, error)),
+            Err(_) => Err(ApplyError::Late(WHAT)),
+        }
+    }
+
+    /// The pods of the pool's own Deployment whose removal has not begun.
+    #[must_use]
+    pub fn own_pods(&self, namespace: &str, pool: &str, deployment: &DeploymentView) -> Vec<PodView> {
+        if deployment.replicas == 0 && deployment.pods == 0 {
+            return Vec::new();
+        }
+        let is_ours = |pod: &Arc<Pod>| {
+            pod.namespace().as_deref() == Some(namespace)
+                && pod.labels().get(POOL_LABEL).is_some_and(|label| label == pool)
+        };
+        let pods = self.pods.state().into_iter().filter(is_ours);
+        pods.filter_map(|pod| PodView::of(&pod, &deployment.name)).collect()
+    }
+
+    /// The pods of somebody else's Deployment whose removal has not begun.
+    pub async fn target_pods(
+        &self,
+        namespace: &str,
+        deployment: &DeploymentView,
+    ) -> Result<Vec<PodView>, ApplyError> {
+        const WHAT: &str = "the list of the target's pods";
+        if deployment.replicas == 0 && deployment.pods == 0 {
+            return Ok(Vec::new());
+        }
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        // From the API server's own cache, which may be as old as a watch.
+        let params = ListParams::default().labels(&deployment.selector).match_any();
+        match tokio::time::timeout(READ_TIMEOUT, pods.list(&params)).await {
+            Ok(Ok(list)) => {
+                Ok(list.items.iter().filter_map(|pod| PodView::of(pod, &deployment.name)).collect())
+            }
+            Ok(Err(error)) => Err(ApplyError::of(WHAT, error)),
+            Err(_) => Err(ApplyError::Late(WHAT)),
+        }
+    }
+
+    /// Asks the queue for its length, and those of `workers` that can be asked what they are doing, all at once.
+    pub async fn ask(
+        &self,
+        queue_url: &str,
+        soon: Duration,
+        fleet: &FleetClient,
+        workers: Vec<(WorkerId, std::net::SocketAddr)>,
+    ) -> Answers {
+        let queue_asked_at = self.clock.now();
+        let workers_asked_at = queue_asked_at;
+        let questions = workers.into_iter().map(|(id, address)| (id, address, Question::Status));
+        let (queue, answers) =
+            tokio::join!(self.depth(queue_url, soon), fleet.ask_all(questions.collect::<Vec<_>>()));
+        let said = |(id, answer): (WorkerId, Result<WorkerStatus, _>)| {
+            let answer = answer.inspect_err(|error| tracing::debug!(worker = %id, %error, "no answer"));
+            (id, answer.ok())
+        };
+        Answers {
+            queue,
+            queue_asked_at,
+            workers: answers.into_iter().map(said).collect(),
+            workers_asked_at,
+        }
+    }
+
+    async fn depth(&self, url: &str, soon: Duration) -> Result<QueueDepth, QueueError> {
+        let ask = async {
+            let _turn = self.queue_reads.acquire().await;
+            self.sqs.queue(url)?.depth(soon).await
+        };
+        tokio::time::timeout(QUEUE_TIMEOUT, ask).await.unwrap_or_else(|_| {
+            Err(QueueError::Unreachable {
+                queue: url.to_owned(),
+                detail: format!("no answer within {QUEUE_TIMEOUT:?}"),
+            })
+        })
+    }
+}

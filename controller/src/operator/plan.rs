@@ -1,0 +1,197 @@
+//! From the decision to what is to be done: pure, and drain-first.
+//!
+//! Lowering a Deployment's replicas only says how many pods go; Kubernetes chooses which: those without a node first,
+//! then those that are not ready, then those of the lowest `pod-deletion-cost`. So the number goes down only when every
+//! pod that could be chosen has nothing in hand and will not take anything: it is drained, its drain outlasts the
+//! removal, and it carries the lowest cost, seen by us in an earlier pass than the one that lowers the number. When
+//! nobody is to stay the order does not matter, and nobody needs a mark.
+
+use std::collections::{BTreeSet, HashSet};
+
+use reelpool_core::{Decision, DrainStage, Millis, WorkerId, WorkerState};
+
+use super::pods::PodStage;
+
+/// The term of a drain, in seconds: long enough to outlast a few missed answers, short enough that a worker does not
+/// sleep for long when the operator dies.
+pub const DRAIN_TERM_SECONDS: u32 = 60;
+/// A drain with less time left is renewed.
+const RENEW_BELOW: Millis = Millis::from_secs(40);
+/// A drain with less time left is no ground to lower the number: it could lapse before the pod is deleted.
+const LOWER_ABOVE: Millis = Millis::from_secs(20);
+
+/// What is known of a worker and its pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub id: WorkerId,
+    /// What it is doing.
+    pub state: WorkerState,
+    /// For how much longer its drain holds; `None`: it does not drain, or the drain is final.
+    pub drain_left: Option<Millis>,
+    /// How far its pod is.
+    pub stage: PodStage,
+    /// Which template its pod was made from.
+    pub template: Option<String>,
+    /// Whether its pod carries the lowest cost.
+    pub is_marked: bool,
+}
+
+/// The fleet as a plan finds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet<'a> {
+    /// The Deployment's replicas.
+    pub current: u32,
+    /// Every pod whose removal has not begun, the condemned among them.
+    pub pods: &'a [Known],
+    /// Those that the number was lowered for and that Kubernetes has not taken yet.
+    pub condemned: &'a BTreeSet<WorkerId>,
+    /// Whether the Deployment replaces pods of an older template.
+    pub is_rolling_out: bool,
+    /// Whether workers can be asked to drain. Those that cannot are never named while anything is in flight.
+    pub can_drain: bool,
+    /// Whether the number of replicas may be written now.
+    pub may_write: bool,
+}
+
+/// What is to be done, in the order of its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Let these take jobs again.
+    pub undrain: Vec<WorkerId>,
+    /// Take the lowest cost from these pods.
+    pub unmark: Vec<WorkerId>,
+    /// Ask these to take no new job.
+    pub drain: Vec<WorkerId>,
+    /// Give these pods the lowest cost.
+    pub mark: Vec<WorkerId>,
+    /// Write this number of replicas.
+    pub scale: Option<u32>,
+    /// Those that go when the number was written.
+    pub condemn: Vec<WorkerId>,
+    /// Why the number does not go down yet, though some could go.
+    pub held: Option<Held>,
+}
+
+/// Why the number of replicas does not go down yet, or is not written at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Somebody else writes it too.
+    OtherWriter,
+    /// Pods of an older template are being replaced: two ReplicaSets shrink, each by its own choice.
+    RollingOut,
+    /// Pods that start could be chosen before the drained ones.
+    PodsStart,
+    /// Kubernetes has not taken the pods of the last step yet.
+    PodsGo,
+    /// A pod that is to stay still carries the lowest cost.
+    MarksLinger,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { undrain, unmark, drain, mark, scale, condemn: _, held: _ } = self;
+        undrain.is_empty() && unmark.is_empty() && drain.is_empty() && mark.is_empty() && scale.is_none()
+    }
+}
+
+/// What is to be done about `decision`.
+#[must_use]
+pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
+    let lowers = decision.target < fleet.current && fleet.may_write;
+    // While the number is not ours to lower, nobody sleeps for it.
+    let named: HashSet<&WorkerId> = if lowers { decision.drain.iter().collect() } else { HashSet::new() };
+    let stays = |worker: &&Known| !named.contains(&worker.id) && !fleet.condemned.contains(&worker.id);
+    let mut plan = Plan {
+        undrain: ids(fleet.pods.iter().filter(stays).filter(|worker| is_draining(worker))),
+        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| worker.is_marked)),
+        drain: ids(fleet.pods.iter().filter(|worker| !stays(worker) && fleet.can_drain && !holds(worker))),
+        ..Plan::default()
+    };
+    if decision.target > fleet.current && fleet.may_write {
+        plan.scale = Some(decision.target);
+    } else if decision.target != fleet.current && !fleet.may_write {
+        plan.held = Some(Held::OtherWriter);
+    } else if lowers {
+        lower(&mut plan, decision, fleet, &named);
+    }
+    plan
+}
+
+/// Plans how the number goes down.
+fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet<&WorkerId>) {
+    let staying = || fleet.pods.iter().filter(|worker| !fleet.condemned.contains(&worker.id));
+    let may_go = |worker: &&Known| named.contains(&worker.id) && (!fleet.can_drain || may_be_removed(worker));
+    let leaving: Vec<&Known> = staying().filter(may_go).collect();
+    // Nobody stays, so whom Kubernetes takes first does not matter. Nor does it where nobody can be asked: those are
+    // only named when nothing is in flight.
+    if decision.target == 0 || !fleet.can_drain {
+        if leaving.len() == named.len() && (decision.target > 0 || leaving.len() == staying().count()) {
+            plan.scale = Some(decision.target);
+            plan.condemn = ids(leaving);
+        }
+        return;
+    }
+    if leaving.is_empty() {
+        return;
+    }
+    if let Some(held) = stands_in_the_way(fleet, &leaving) {
+        plan.held = Some(held);
+        return;
+    }
+    // A mark that was written in this pass may not have reached the ReplicaSet controller yet.
+    let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
+        leaving.into_iter().partition(|worker| worker.is_marked);
+    plan.mark = ids(unmarked);
+    if let Some(count) = u32::try_from(marked.len()).ok().filter(|count| *count > 0) {
+        plan.scale = Some(fleet.current.saturating_sub(count).max(decision.target));
+        plan.condemn = ids(marked);
+    }
+}
+
+/// Why Kubernetes could take somebody else than those that leave.
+fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
+    let mut templates = fleet.pods.iter().map(|worker| &worker.template);
+    let first = templates.next();
+    if fleet.is_rolling_out || templates.any(|template| Some(template) != first) {
+        return Some(Held::RollingOut);
+    }
+    if fleet.pods.len() > usize::try_from(fleet.current).unwrap_or(usize::MAX) {
+        return Some(Held::PodsGo);
+    }
+    let leaving: HashSet<&WorkerId> = leaving.iter().map(|worker| &worker.id).collect();
+    let mut staying = fleet.pods.iter().filter(|worker| !leaving.contains(&worker.id));
+    if staying.clone().any(|worker| worker.is_marked) {
+        return Some(Held::MarksLinger);
+    }
+    // One without a node, or in a crash loop, may be taken instead: it has nothing in hand. One that has just started
+    // may have a job before Kubernetes calls it ready.
+    let starts = |worker: &Known| matches!(worker.stage, PodStage::NotReady | PodStage::NotStarted);
+    staying.any(starts).then_some(Held::PodsStart)
+}
+
+fn ids<'a>(workers: impl IntoIterator<Item = &'a Known>) -> Vec<WorkerId> {
+    workers.into_iter().map(|worker| worker.id.clone()).collect()
+}
+
+fn is_draining(worker: &Known) -> bool {
+    matches!(worker.state, WorkerState::Draining(_)) && worker.drain_left.is_some()
+}
+
+/// Whether its drain holds for long enough not to be asked again, or there is nobody to ask.
+fn holds(worker: &Known) -> bool {
+    let drains = matches!(worker.state, WorkerState::Draining(_));
+    !worker.stage.may_run() || (drains && worker.drain_left.is_none_or(|left| left >= RENEW_BELOW))
+}
+
+/// Whether it has nothing in hand and takes nothing until it is gone.
+fn may_be_removed(worker: &Known) -> bool {
+    let drained = worker.state == WorkerState::Draining(DrainStage::Drained);
+    !worker.stage.may_run() || (drained && worker.drain_left.is_none_or(|left| left > LOWER_ABOVE))
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,278 @@
+use proptest::prelude::*;
+use reelpool_core::{Explain, Memory, Reason};
+
+use super::*;
+
+const HASH: &str = "6d4f8c";
+
+fn worker(name: &str, state: WorkerState, stage: PodStage) -> Known {
+    let drains = matches!(state, WorkerState::Draining(_));
+    Known {
+        id: name.into(),
+        state,
+        drain_left: drains.then_some(Millis::from_secs(50)),
+        stage,
+        template: Some(HASH.into()),
+        is_marked: false,
+    }
+}
+
+fn idle(name: &str) -> Known {
+    worker(name, WorkerState::Idle, PodStage::Ready)
+}
+
+fn busy(name: &str) -> Known {
+    worker(name, WorkerState::Busy, PodStage::Ready)
+}
+
+fn drained(name: &str) -> Known {
+    worker(name, WorkerState::Draining(DrainStage::Drained), PodStage::Ready)
+}
+
+fn marked(worker: Known) -> Known {
+    Known { is_marked: true, ..worker }
+}
+
+fn decision(target: u32, drain: &[&str]) -> Decision {
+    Decision {
+        target,
+        drain: names(drain),
+        reason: Reason::Backlog,
+        limits: Vec::new(),
+        next_check: Millis::from_secs(1),
+        memory: Memory::default(),
+        explain: Explain {
+            current: 0,
+            need: None,
+            workers: None,
+            idle_limit: Millis::ZERO,
+            empty_for: Millis::ZERO,
+            zero_after: Millis::ZERO,
+            not_fresh: Vec::new(),
+        },
+    }
+}
+
+fn names(names: &[&str]) -> Vec<WorkerId> {
+    names.iter().map(|name| WorkerId::from(*name)).collect()
+}
+
+fn fleet(pods: &[Known]) -> Fleet<'_> {
+    static NOBODY: BTreeSet<WorkerId> = BTreeSet::new();
+    Fleet {
+        current: u32::try_from(pods.len()).unwrap(),
+        pods,
+        condemned: &NOBODY,
+        is_rolling_out: false,
+        can_drain: true,
+        may_write: true,
+    }
+}
+
+#[test]
+fn zero_to_n_is_one_write() {
+    let found = plan(&decision(1337, &[]), fleet(&[]));
+    assert_eq!(found, Plan { scale: Some(1337), ..Plan::default() });
+}
+
+#[test]
+fn who_drains_comes_back_before_anyone_new_is_started() {
+    let pods = [marked(drained("a")), busy("b")];
+    let found = plan(&decision(5, &[]), fleet(&pods));
+    let expected = Plan { undrain: names(&["a"]), unmark: names(&["a"]), scale: Some(5), ..Plan::default() };
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_part_of_the_fleet_goes_in_three_passes() {
+    // First they are asked,
+    let pods = [idle("a"), busy("b"), busy("c")];
+    assert_eq!(plan(&decision(2, &["a"]), fleet(&pods)), Plan { drain: names(&["a"]), ..Plan::default() });
+    // then marked,
+    let pods = [drained("a"), busy("b"), busy("c")];
+    assert_eq!(plan(&decision(2, &["a"]), fleet(&pods)), Plan { mark: names(&["a"]), ..Plan::default() });
+    // and when the mark was seen the number goes down.
+    let pods = [marked(drained("a")), busy("b"), busy("c")];
+    assert_eq!(
+        plan(&decision(2, &["a"]), fleet(&pods)),
+        Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() }
+    );
+}
+
+#[test]
+fn only_as_many_go_as_are_drained() {
+    let waiting = worker("b", WorkerState::Draining(DrainStage::Waiting), PodStage::Ready);
+    let pods = [marked(drained("a")), waiting, busy("c")];
+    let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
+    assert_eq!(found, Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() });
+}
+
+#[test]
+fn to_zero_nobody_needs_a_mark_and_all_go_in_one_write() {
+    let unscheduled = worker("c", WorkerState::Starting, PodStage::Unscheduled);
+    let pods = [drained("a"), drained("b"), unscheduled.clone()];
+    let found = plan(&decision(0, &["a", "b", "c"]), fleet(&pods));
+    assert_eq!(found, Plan { scale: Some(0), condemn: names(&["a", "b", "c"]), ..Plan::default() });
+    // One that has not drained yet is waited for.
+    let pods = [drained("a"), idle("b"), unscheduled];
+    let found = plan(&decision(0, &["a", "b", "c"]), fleet(&pods));
+    assert_eq!(found, Plan { drain: names(&["b"]), ..Plan::default() });
+}
+
+#[test]
+fn a_drain_that_is_about_to_lapse_is_renewed_and_is_no_ground_to_go() {
+    let lapsing = Known { drain_left: Some(Millis::from_secs(15)), ..marked(drained("a")) };
+    let pods = [lapsing, busy("b")];
+    let found = plan(&decision(1, &["a"]), fleet(&pods));
+    assert_eq!(found, Plan { drain: names(&["a"]), ..Plan::default() });
+}
+
+#[test]
+fn pods_that_could_be_taken_instead_hold_the_number() {
+    let starting = worker("b", WorkerState::Starting, PodStage::NotReady);
+    let pods = [marked(drained("a")), starting, busy("c")];
+    let found = plan(&decision(2, &["a"]), fleet(&pods));
+    assert_eq!(found.held, Some(Held::PodsStart));
+    assert_eq!(found.scale, None);
+    // One without a node may be taken instead: it has nothing in hand.
+    let unscheduled = worker("b", WorkerState::Starting, PodStage::Unscheduled);
+    let pods = [marked(drained("a")), unscheduled, busy("c")];
+    assert_eq!(plan(&decision(2, &["a"]), fleet(&pods)).scale, Some(2));
+}
+
+#[test]
+fn nobody_goes_in_the_middle_of_a_rollout() {
+    let pods = [marked(drained("a")), busy("b")];
+    let rolling = Fleet { is_rolling_out: true, ..fleet(&pods) };
+    assert_eq!(plan(&decision(1, &["a"]), rolling).held, Some(Held::RollingOut));
+    let other = Known { template: Some("other".into()), ..busy("b") };
+    let pods = [marked(drained("a")), other];
+    let found = plan(&decision(1, &["a"]), fleet(&pods));
+    assert_eq!((found.held, found.scale), (Some(Held::RollingOut), None));
+}
+
+#[test]
+fn the_condemned_keep_draining_until_they_are_gone_and_nobody_else_goes_meanwhile() {
+    let lapsing = Known { drain_left: Some(Millis::from_secs(15)), ..drained("a") };
+    let pods = [lapsing, drained("b"), busy("c")];
+    let condemned: BTreeSet<WorkerId> = names(&["a", "b"]).into_iter().collect();
+    let fleet = Fleet { current: 1, condemned: &condemned, ..fleet(&pods) };
+    let found = plan(&decision(1, &[]), fleet);
+    assert_eq!(found, Plan { drain: names(&["a"]), ..Plan::default() });
+
+    let pods = [marked(drained("a")), marked(drained("b")), busy("c")];
+    let condemned: BTreeSet<WorkerId> = names(&["a"]).into_iter().collect();
+    let fleet = Fleet { current: 2, condemned: &condemned, pods: &pods, ..fleet };
+    assert_eq!(plan(&decision(1, &["b"]), fleet).held, Some(Held::PodsGo));
+}
+
+#[test]
+fn while_another_writes_the_number_nobody_sleeps_for_it() {
+    let pods = [marked(drained("a")), busy("b")];
+    let fleet = Fleet { may_write: false, ..fleet(&pods) };
+    let found = plan(&decision(1, &["a"]), fleet);
+    let expected = Plan {
+        undrain: names(&["a"]),
+        unmark: names(&["a"]),
+        held: Some(Held::OtherWriter),
+        ..Plan::default()
+    };
+    assert_eq!(found, expected);
+    assert_eq!(plan(&decision(9, &[]), fleet).scale, None);
+}
+
+#[test]
+fn workers_that_cannot_be_asked_go_when_they_are_named() {
+    let pods = [idle("a"), idle("b")];
+    let fleet = Fleet { can_drain: false, ..fleet(&pods) };
+    let found = plan(&decision(1, &["a"]), fleet);
+    assert_eq!(found, Plan { scale: Some(1), condemn: names(&["a"]), ..Plan::default() });
+}
+
+#[test]
+fn the_same_plan_again_changes_nothing() {
+    let pods = [busy("a"), idle("b")];
+    assert!(plan(&decision(2, &[]), fleet(&pods)).is_empty());
+}
+
+/// Any worker in any pod.
+fn any_worker(name: usize) -> impl Strategy<Value = Known> {
+    let state = prop_oneof![
+        1 => Just(WorkerState::Idle),
+        1 => Just(WorkerState::Busy),
+        1 => Just(WorkerState::Unreachable),
+        1 => Just(WorkerState::Starting),
+        1 => Just(WorkerState::Draining(DrainStage::Waiting)),
+        1 => Just(WorkerState::Draining(DrainStage::Busy)),
+        4 => Just(WorkerState::Draining(DrainStage::Drained)),
+    ];
+    let stage = prop_oneof![
+        1 => Just(PodStage::Unscheduled),
+        1 => Just(PodStage::NotStarted),
+        1 => Just(PodStage::CrashLoop),
+        1 => Just(PodStage::NotReady),
+        6 => Just(PodStage::Ready),
+    ];
+    let template = prop_oneof![9 => Just(HASH), 1 => Just("old")];
+    (state, stage, template, any::<bool>(), 0_u64..60).prop_map(
+        move |(state, stage, template, is_marked, left)| {
+            // Nothing runs in a pod that has not started: members see to that.
+            let state = if stage.may_run() { state } else { WorkerState::Starting };
+            let drains = matches!(state, WorkerState::Draining(_));
+            Known {
+                id: WorkerId::from(format!("w{name}")),
+                state,
+                drain_left: drains.then_some(Millis::from_secs(left)),
+                stage,
+                template: Some(template.into()),
+                is_marked,
+            }
+        },
+    )
+}
+
+fn any_fleet() -> impl Strategy<Value = Vec<Known>> {
+    (1_usize..9).prop_flat_map(|count| (0..count).map(any_worker).collect::<Vec<_>>())
+}
+
+/// The rank by which a ReplicaSet takes pods, the least first: `ActivePodsWithRanks` in Kubernetes'
+/// `pkg/controller/controller_utils.go`. What comes after the cost can go either way here.
+fn rank(worker: &Known) -> (bool, u8, bool, i32) {
+    let phase = match worker.stage {
+        PodStage::Unscheduled | PodStage::NotStarted => 0,
+        PodStage::CrashLoop | PodStage::NotReady | PodStage::Ready => 1,
+    };
+    let cost = if worker.is_marked { -1_000_000 } else { 0 };
+    (worker.stage != PodStage::Unscheduled, phase, worker.stage == PodStage::Ready, cost)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    /// Promise 2: whomever Kubernetes takes when the number goes down, nobody has a job in hand.
+    #[test]
+    fn no_worker_with_a_job_can_be_taken(pods in any_fleet(), share in 0_usize..=100, seed in any::<u64>()) {
+        let may_go: Vec<&Known> = pods.iter().filter(|worker| !worker.state.is_busy()).collect();
+        let going = may_go.len() * share / 100;
+        let target = u32::try_from(pods.len() - going).unwrap();
+        let drain: Vec<WorkerId> = may_go[..going].iter().map(|worker| worker.id.clone()).collect();
+        let found = plan(&Decision { drain, ..decision(target, &[]) }, fleet(&pods));
+        if let Some(replicas) = found.scale {
+            let count = pods.len() - usize::try_from(replicas).unwrap();
+            // Ties are broken any way.
+            let mut order: Vec<(&Known, u64)> = pods.iter().zip(std::iter::successors(Some(seed), |last| {
+                Some(last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+            })).collect();
+            order.sort_by_key(|(worker, tie)| (rank(worker), *tie));
+            for (victim, _) in &order[..count] {
+                prop_assert!(!victim.state.is_busy(), "{victim:?} is taken: {found:?}");
+                // Nor may it get a job before it is gone.
+                let sleeps = matches!(victim.state, WorkerState::Draining(DrainStage::Drained));
+                prop_assert!(sleeps || !victim.stage.may_run(), "{victim:?} is taken: {found:?}");
+            }
+            prop_assert!(found.condemn.len() <= going);
+        }
+        // Nobody is both asked to drain and let back.
+        prop_assert!(found.drain.iter().all(|id| !found.undrain.contains(id)));
+    }
+}

@@ -1,0 +1,181 @@
+//! What the operator reads of a worker's pod.
+
+use std::net::{IpAddr, SocketAddr};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+use reelpool_core::{Timestamp, WorkerId};
+
+/// The annotation that tells Kubernetes which pods to take first when a Deployment shrinks.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// The cost of a pod that is to go: lower than any that a person would give.
+pub const TO_GO: i32 = -1_000_000;
+/// The port at which workers that Reelpool runs answer.
+pub const STATUS_PORT: u16 = 8080;
+/// So many restarts in, a container that waits for the next one is taken to be in a crash loop.
+const CRASH_LOOP: i32 = 2;
+
+/// A worker's pod as far as the operator reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodView {
+    /// Its name: the worker's name.
+    pub id: WorkerId,
+    /// Its identity.
+    pub uid: String,
+    /// Its address, once it has one.
+    pub ip: Option<IpAddr>,
+    /// How far it is.
+    pub stage: PodStage,
+    /// Which template it was made from.
+    pub template: Option<String>,
+    /// Whether it is marked as one that is to go.
+    pub is_marked: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it became ready, if it is.
+    pub ready_since: Option<Timestamp>,
+    /// Why it does not start, when Kubernetes says so.
+    pub trouble: Option<String>,
+}
+
+/// How far a pod is, as far as it matters to whom Kubernetes takes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodStage {
+    /// It has no node yet: Kubernetes takes it before all others.
+    Unscheduled,
+    /// It has a node, and no container has run yet.
+    NotStarted,
+    /// Its container has ended several times and waits for its next start.
+    CrashLoop,
+    /// Its container runs and it is not ready. It may have a job in hand: readiness lags behind.
+    NotReady,
+    /// It is ready.
+    Ready,
+}
+
+impl PodStage {
+    /// Whether a container may be running, so that there is somebody to ask.
+    #[must_use]
+    pub fn may_run(self) -> bool {
+        matches!(self, Self::NotReady | Self::Ready)
+    }
+}
+
+impl PodView {
+    /// What is to be known of `pod`; `None` when it does not count any more, because it has ended, its removal has
+    /// begun, or no ReplicaSet of `deployment` made it.
+    #[must_use]
+    pub fn of(pod: &Pod, deployment: &str) -> Option<Self> {
+        let meta = &pod.metadata;
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+        if meta.deletion_timestamp.is_some() || matches!(phase, "Succeeded" | "Failed") {
+            return None;
+        }
+        let maker = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        let made_here = maker.name.strip_prefix(deployment).is_some_and(|rest| rest.starts_with('-'));
+        if maker.kind != "ReplicaSet" || !made_here {
+            return None;
+        }
+        let ready = status
+            .and_then(|status| status.conditions.as_ref())
+            .and_then(|conditions| conditions.iter().find(|condition| condition.type_ == "Ready"))
+            .filter(|condition| condition.status == "True");
+        let containers: Vec<&ContainerStatus> =
+            status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten().collect();
+        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::default(), |time| instant(time.0));
+        let cost = meta.annotations.as_ref().and_then(|all| all.get(DELETION_COST));
+        Some(Self {
+            id: WorkerId::from(pod.name_any()),
+            uid: meta.uid.clone().unwrap_or_default(),
+            ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok()),
+            stage: stage(pod, ready.is_some(), &containers),
+            template: meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")).cloned(),
+            is_marked: cost.is_some_and(|cost| cost.parse() == Ok(TO_GO)),
+            created,
+            ready_since: ready.map(|ready| {
+                ready.last_transition_time.as_ref().map_or(created, |time| instant(time.0)).max(created)
+            }),
+            trouble: trouble(pod, &containers),
+        })
+    }
+
+    /// Where it answers on `port`, if there is somebody to ask.
+    #[must_use]
+    pub fn address(&self, port: u16) -> Option<SocketAddr> {
+        self.ip.filter(|_| self.stage.may_run()).map(|ip| SocketAddr::new(ip, port))
+    }
+}
+
+fn instant(time: k8s_openapi::jiff::Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.as_millisecond())
+}
+
+fn stage(pod: &Pod, ready: bool, containers: &[&ContainerStatus]) -> PodStage {
+    if ready {
+        return PodStage::Ready;
+    }
+    if pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().unwrap_or("").is_empty()) {
+        return PodStage::Unscheduled;
+    }
+    let waits = |container: &ContainerStatus| {
+        container.state.as_ref().is_none_or(|state| state.running.is_none() && state.terminated.is_none())
+    };
+    if containers.iter().all(|container| waits(container) && container.restart_count == 0) {
+        return PodStage::NotStarted;
+    }
+    if containers.iter().any(|container| waits(container) && container.restart_count >= CRASH_LOOP) {
+        return PodStage::CrashLoop;
+    }
+    PodStage::NotReady
+}
+
+/// Why the pod does not start, in Kubernetes' words.
+fn trouble(pod: &Pod, containers: &[&ContainerStatus]) -> Option<String> {
+    let waiting = containers.iter().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref().filter(|reason| *reason != "ContainerCreating")?;
+        let detail = waiting.message.as_deref().unwrap_or_default();
+        Some(format!("{reason}: {detail}").trim_end_matches([':', ' ']).to_owned())
+    });
+    waiting.or_else(|| {
+        let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+        let unscheduled = |condition: &&k8s_openapi::api::core::v1::PodCondition| {
+            condition.type_ == "PodScheduled" && condition.status == "False"
+        };
+        let condition = conditions.iter().find(unscheduled)?;
+        let reason = condition.reason.as_deref().unwrap_or("Unscheduled");
+        Some(format!("{reason}: {}", condition.message.as_deref().unwrap_or_default()))
+    })
+}
+
+/// Leaves only what [`PodView`] reads, so that a cache of thousands stays small.
+pub fn trim(pod: &mut Pod) {
+    let meta = &mut pod.metadata;
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|name, _| name == DELETION_COST);
+    }
+    let node = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = Some(k8s_openapi::api::core::v1::PodSpec { node_name: node, ..Default::default() });
+    if let Some(status) = &mut pod.status {
+        status.host_ips = None;
+        status.pod_ips = None;
+        status.init_container_statuses = None;
+        status.ephemeral_container_statuses = None;
+        if let Some(conditions) = &mut status.conditions {
+            conditions.retain(|condition| matches!(condition.type_.as_str(), "Ready" | "PodScheduled"));
+        }
+        for container in status.container_statuses.iter_mut().flatten() {
+            container.last_state = None;
+            container.image_id = String::new();
+            container.resources = None;
+            container.allocated_resources = None;
+            container.volume_mounts = None;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "pods_tests.rs"]
+mod tests;

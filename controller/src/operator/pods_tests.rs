@@ -1,0 +1,71 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod(changes: &[(&str, Value)]) -> Pod {
+    let mut pod = json!({
+        "metadata": {
+            "name": "cats-workers-6d4f8c-x1", "namespace": "video", "uid": "u1",
+            "creationTimestamp": "2026-11-21T10:00:00Z",
+            "labels": {"reelpool.dev/pool": "cats", "pod-template-hash": "6d4f8c"},
+            "annotations": {DELETION_COST: "-1000000", "other": "x"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "cats-workers-6d4f8c", "uid": "r1", "controller": true}],
+        },
+        "spec": {"nodeName": "n1", "containers": [{"name": "worker"}]},
+        "status": {
+            "phase": "Running", "podIP": "10.1.2.3",
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T10:00:09Z"}],
+            "containerStatuses": [{"name": "worker", "ready": true, "restartCount": 0, "image": "w", "imageID": "w", "state": {"running": {}}}],
+        },
+    });
+    for (path, value) in changes {
+        *pod.pointer_mut(path).unwrap() = value.clone();
+    }
+    serde_json::from_value(pod).unwrap()
+}
+
+fn view(changes: &[(&str, Value)]) -> Option<PodView> {
+    PodView::of(&pod(changes), "cats-workers")
+}
+
+#[test]
+fn what_is_read_survives_the_trim() {
+    let mut whole = pod(&[]);
+    let seen = PodView::of(&whole, "cats-workers").unwrap();
+    trim(&mut whole);
+    assert_eq!(PodView::of(&whole, "cats-workers"), Some(seen.clone()));
+    assert_eq!(seen.stage, PodStage::Ready);
+    assert!(seen.is_marked);
+    assert_eq!(seen.ready_since.unwrap().since(seen.created).get(), 9000);
+    assert_eq!(seen.address(8080), Some("10.1.2.3:8080".parse().unwrap()));
+}
+
+#[test]
+fn pods_that_have_ended_or_are_going_or_are_others_do_not_count() {
+    assert!(view(&[("/status/phase", json!("Failed"))]).is_none());
+    assert!(view(&[("/status/phase", json!("Succeeded"))]).is_none());
+    let mut going = pod(&[]);
+    going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+    assert!(PodView::of(&going, "cats-workers").is_none());
+    assert!(PodView::of(&pod(&[]), "cats").is_some(), "a ReplicaSet's name begins with its Deployment's");
+    assert!(PodView::of(&pod(&[]), "dogs").is_none());
+    assert!(view(&[("/metadata/ownerReferences/0/kind", json!("Job"))]).is_none());
+}
+
+#[test]
+fn how_far_a_pod_is() {
+    let not_ready = ("/status/conditions/0/status", json!("False"));
+    let state = |state: Value| ("/status/containerStatuses/0/state", state);
+    let restarts = |count: i32| ("/status/containerStatuses/0/restartCount", json!(count));
+    let waiting = || state(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
+    let stage = |changes: &[(&str, Value)]| view(changes).unwrap().stage;
+    assert_eq!(stage(&[not_ready.clone(), ("/spec/nodeName", json!(""))]), PodStage::Unscheduled);
+    assert_eq!(stage(&[not_ready.clone(), ("/status/containerStatuses", json!([]))]), PodStage::NotStarted);
+    assert_eq!(stage(&[not_ready.clone(), waiting()]), PodStage::NotStarted);
+    assert_eq!(stage(&[not_ready.clone()]), PodStage::NotReady);
+    assert_eq!(stage(&[not_ready.clone(), waiting(), restarts(1)]), PodStage::NotReady);
+    assert_eq!(stage(&[not_ready.clone(), waiting(), restarts(5)]), PodStage::CrashLoop);
+    let trouble = view(&[not_ready, waiting()]).unwrap().trouble;
+    assert_eq!(trouble.as_deref(), Some("ImagePullBackOff: no such image"));
+    assert_eq!(view(&[]).unwrap().trouble, None);
+}

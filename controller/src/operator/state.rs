@@ -1,0 +1,92 @@
+//! What the operator knows of one pool between two passes. All of it may be lost: it makes the next passes more
+//! careful, never less.
+
+use std::collections::BTreeSet;
+
+use reelpool_api::WorkerPoolStatus;
+use reelpool_core::{Limit, Memory, Millis, QueueDepth, Reason, Sample, Timestamp, WorkerId};
+
+use super::backoff::Backoff;
+use super::contest::Contest;
+use super::deployment::DeploymentView;
+use super::members::Members;
+
+/// What the operator knows of one pool.
+#[derive(Debug, Default)]
+pub struct PoolState {
+    /// The identity of the pool: one that was deleted and made anew begins anew.
+    pub uid: String,
+    /// The memory of the decision.
+    pub memory: Memory,
+    /// The last look at the queue.
+    pub queue: Option<Sample<QueueDepth>>,
+    /// The workers.
+    pub members: Members,
+    /// The Deployment as our own last write left it.
+    pub written: Option<DeploymentView>,
+    /// What was last applied to the Deployment.
+    pub applied: Option<Applied>,
+    /// Other writers of the number of replicas.
+    pub contest: Contest,
+    /// Those that the number was lowered for and that Kubernetes has not taken yet.
+    pub condemned: BTreeSet<WorkerId>,
+    /// The last decision, as far as another one would be told.
+    pub told: Option<(u32, Reason, Vec<Limit>)>,
+    /// The status as it was written last, and when.
+    pub status: Option<(WorkerPoolStatus, Timestamp)>,
+    /// Whether the pool was ready when that was told last.
+    pub was_ready: Option<bool>,
+    /// How long to wait after failures of the API server.
+    pub backoff: Backoff,
+    /// How long to wait after failures of the queue.
+    pub queue_backoff: Backoff,
+    /// The generation of the spec of the last pass.
+    pub generation: Option<i64>,
+}
+
+/// What was applied to a Deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// A hash of what was to be.
+    pub hash: u64,
+    /// The Deployment's generation after that. Any other means that somebody has changed it.
+    pub generation: i64,
+}
+
+impl PoolState {
+    /// Takes the depth of the queue, or why it is not known. Missing counts from when it was first missed.
+    pub fn take_queue(
+        &mut self,
+        answer: Result<QueueDepth, String>,
+        asked_at: Timestamp,
+    ) -> Sample<QueueDepth> {
+        let sample = match answer {
+            Ok(value) => Sample::Known { value, observed_at: asked_at },
+            Err(cause) => {
+                let since = match &self.queue {
+                    Some(Sample::Missing { since, .. }) => *since,
+                    _ => asked_at,
+                };
+                Sample::Missing { cause, since }
+            }
+        };
+        self.queue = Some(sample.clone());
+        sample
+    }
+
+    /// Takes which pods there are. Returns those that had been drained to go and were not taken: Kubernetes took
+    /// others, or the number was raised again.
+    pub fn keep_condemned(&mut self, pods: &BTreeSet<&WorkerId>, replicas: u32) -> Vec<WorkerId> {
+        self.condemned.retain(|id| pods.contains(id));
+        if pods.len() > usize::try_from(replicas).unwrap_or(usize::MAX) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.condemned).into_iter().collect()
+    }
+
+    /// For how long the status has been as it is.
+    #[must_use]
+    pub fn status_age(&self, now: Timestamp) -> Option<Millis> {
+        self.status.as_ref().map(|(_, at)| now.since(*at))
+    }
+}

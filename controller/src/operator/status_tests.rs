@@ -1,0 +1,149 @@
+use reelpool_core::{Memory, Policy, PolicySpec, QueueDepth, decide};
+
+use super::*;
+
+fn second(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(second).unwrap()
+}
+
+fn seen(backlog: u64, current: u32) -> (Decision, Observation) {
+    let now = Timestamp::from_millis(1_000_000);
+    let observation = Observation {
+        queue: Sample::Known { value: QueueDepth { backlog, ..QueueDepth::default() }, observed_at: now },
+        workers: Sample::Known { value: Vec::new(), observed_at: now },
+        current,
+        service_time: None,
+        start_up_time: None,
+    };
+    let policy = Policy::try_from(PolicySpec { max_workers: 10, ..PolicySpec::default() }).unwrap();
+    (decide(&policy, &Memory::default(), &observation, now), observation)
+}
+
+fn fine() -> Findings {
+    Findings {
+        pool: Finding::yes(Why::AllGood, "fine"),
+        queue: queue(Ok(())),
+        workers: Finding::yes(Why::PodsStart, "fine"),
+        limited: Finding::no(Why::WithinLimits, "none"),
+        contested: contested(None),
+    }
+}
+
+fn after(old: &WorkerPoolStatus, findings: &Findings, backlog: u64, wall: i64) -> WorkerPoolStatus {
+    let (decision, observation) = seen(backlog, 0);
+    next(
+        old,
+        Facts {
+            generation: Some(1),
+            findings,
+            decided: Some((&decision, &observation)),
+            deployment: None,
+            wall: second(wall),
+        },
+    )
+}
+
+fn find<'a>(status: &'a WorkerPoolStatus, kind: &str) -> &'a Condition {
+    status.conditions.iter().find(|condition| condition.type_ == kind).unwrap()
+}
+
+#[test]
+fn the_same_world_gives_the_same_status() {
+    let first = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
+    assert_eq!(first.desired_workers, Some(3));
+    let last = first.last_decision.as_ref().unwrap();
+    assert_eq!((last.reason.as_str(), last.backlog), ("Backlog", Some(3)));
+    assert_eq!(last.message, "3 = ceil((3 waiting + 0 in flight) / 1)");
+    assert_eq!(find(&first, "Ready").status, "True");
+    assert_eq!(after(&first, &fine(), 3, 200), first, "nothing in it tells the time");
+}
+
+#[test]
+fn times_change_only_when_what_they_tell_of_changes() {
+    let first = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
+    let broken = Findings { queue: Finding::no(Why::QueueUnreachable, "request 17"), ..fine() };
+    let second_ = after(&first, &broken, 3, 200);
+    let ready = find(&second_, "Ready");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "QueueUnreachable"));
+    assert_eq!(ready.last_transition_time, Time(second(200)));
+    assert_eq!(find(&second_, "WorkersAvailable").last_transition_time, Time(second(100)));
+    // The next failure has another request id: that is no news.
+    let again = Findings { queue: Finding::no(Why::QueueUnreachable, "request 18"), ..fine() };
+    assert_eq!(after(&second_, &again, 3, 300), second_);
+}
+
+#[test]
+fn a_new_target_is_a_new_decision() {
+    let first = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
+    let more = after(&first, &fine(), 4, 200);
+    assert_eq!(more.last_decision.unwrap().time, Time(second(200)));
+}
+
+#[test]
+fn counts_alone_are_written_now_and_then_only() {
+    let old = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
+    let counts = WorkersStatus { busy: 3, ..WorkersStatus::default() };
+    let moved = WorkerPoolStatus { workers: Some(counts), ..old.clone() };
+    assert!(!is_news(&old, &old, None));
+    assert!(!is_news(&old, &moved, Some(Millis::from_secs(14))));
+    assert!(is_news(&old, &moved, Some(COUNTS_EVERY)));
+    let decided = WorkerPoolStatus { desired_workers: Some(4), ..old.clone() };
+    assert!(is_news(&old, &decided, Some(Millis::ZERO)));
+}
+
+#[test]
+fn a_pool_that_cannot_be_followed_says_so_and_keeps_the_last_decision() {
+    let first = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
+    let findings = Findings::only(Finding::no(Why::InvalidSpec, "spec.maxWorkers: too many"));
+    let facts = Facts {
+        generation: Some(2),
+        findings: &findings,
+        decided: None,
+        deployment: None,
+        wall: second(200),
+    };
+    let told = next(&first, facts);
+    let ready = find(&told, "Ready");
+    assert_eq!((ready.reason.as_str(), ready.message.as_str()), ("InvalidSpec", "spec.maxWorkers: too many"));
+    assert_eq!(told.desired_workers, Some(3));
+    assert_eq!(told.last_decision, first.last_decision);
+    assert_eq!(told.observed_generation, Some(2));
+}
+
+#[test]
+fn limits_have_reasons() {
+    let (decision, _) = seen(50, 0);
+    let finding = limited(&decision);
+    assert_eq!((finding.holds, finding.why), (Some(true), Why::Maximum));
+    let (decision, _) = seen(5, 0);
+    assert_eq!(limited(&decision).holds, Some(false));
+}
+
+#[test]
+fn trouble_is_told_once_it_lasts() {
+    let deployment = DeploymentView::from(&k8s_openapi::api::apps::v1::Deployment::default());
+    let pod = |name: &str, created: i64| PodView {
+        id: name.into(),
+        uid: name.into(),
+        ip: None,
+        stage: super::super::pods::PodStage::NotStarted,
+        template: None,
+        is_marked: false,
+        created: Timestamp::from_millis(created * 1000),
+        ready_since: None,
+        trouble: Some("ImagePullBackOff: no such image".into()),
+    };
+    let now = Timestamp::from_millis(60_000);
+    let finding = workers(&deployment, &[pod("a", 0), pod("b", 1), pod("c", 59)], now);
+    assert_eq!(finding.message, "pod a and 1 more: ImagePullBackOff: no such image");
+    assert_eq!(finding.why, Why::PodsDoNotStart);
+    assert_eq!(workers(&deployment, &[pod("c", 59)], now).holds, Some(true));
+    let refused = DeploymentView { replica_failure: Some("exceeded quota".into()), ..deployment };
+    assert_eq!(workers(&refused, &[], now).why, Why::PodsRefused);
+}
+
+#[test]
+fn long_messages_are_cut() {
+    assert!(cut(&"ä".repeat(2000)).len() <= LONGEST_MESSAGE + 4);
+    assert_eq!(cut("short"), "short");
+}
