@@ -57,22 +57,7 @@ impl World<'_> {
 
         // Somebody else's: it may be scaled, which is what a targetRef is for, and nothing else.
         self.plane.apply(&deployment("foreign", None).to_string());
-        let _ = self
-            .operator
-            .kubectl(
-                &[
-                    "patch",
-                    "-n",
-                    MEDIA,
-                    "deployment/foreign",
-                    "--subresource=scale",
-                    "--type=merge",
-                    "-p",
-                    r#"{"spec":{"replicas":0}}"#,
-                ],
-                &Value::Null,
-            )
-            .ok();
+        assert_eq!(self.operator.scale("foreign", 3), 3);
         let refused =
             self.operator.patch("deployment/foreign", &json!({"spec": {"minReadySeconds": 5}})).refused();
         assert!(refused.contains(ONLY_OWNED), "{refused}");

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use reelpool_cluster::{ControlPlane, Ran};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, Patch, PatchParams};
+use reelpool_cluster::{ControlPlane, Ran, on_a_runtime};
 use serde_json::{Value, json};
 
 use crate::helm::{NAMESPACE, eventually};
@@ -34,7 +36,21 @@ impl<'a> Operator<'a> {
     }
 
     pub fn patch(&self, what: &str, patch: &Value) -> Ran {
-        self.kubectl(&["patch", "-n", MEDIA, what, "--type=strategic", "-p", &patch.to_string()], &Value::Null)
+        self.kubectl(
+            &["patch", "-n", MEDIA, what, "--type=strategic", "-p", &patch.to_string()],
+            &Value::Null,
+        )
+    }
+
+    /// Writes the number of replicas as the operator does: kubectl would ask for the number first.
+    pub fn scale(&self, deployment: &str, replicas: i32) -> i32 {
+        on_a_runtime(async {
+            let client = self.plane.client_of(&self.kubeconfig).await;
+            let api: Api<Deployment> = Api::namespaced(client, MEDIA);
+            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            let scale = api.patch_scale(deployment, &PatchParams::default(), &patch).await.unwrap();
+            scale.spec.unwrap().replicas.unwrap()
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::helm::{NAMESPACE, RELEASE, chart, eventually, install};
 use crate::operator::{MEDIA, Operator, deployment, pool};
 
-/// API servers that guard owner references (OpenShift's) are stricter: what works there works everywhere.
+/// API servers that guard owner references are stricter: what works there works everywhere.
 const GUARDED: &str = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
 const OPERATOR: &str = "system:serviceaccount:reelpool-system:reelpool-operator";
 
@@ -24,15 +24,15 @@ const WITH_POOLS: [(&str, &str, &str); 7] = [
     ("reelpool.dev", "workerpools/status", "patch"),
     ("reelpool.dev", "workerpools/finalizers", "update"),
     ("apps", "deployments", "create get list patch watch"),
-    ("apps", "deployments/scale", "get patch"),
+    ("apps", "deployments/scale", "patch"),
     ("", "pods", "get list patch watch"),
-    ("events.k8s.io", "events", "create patch"),
+    ("events.k8s.io", "events", "create"),
 ];
 
 /// In its own namespace besides: API group, resource and the one object, verbs.
 const AT_HOME: [(&str, &str, &str); 3] = [
     ("coordination.k8s.io", "leases", "create"),
-    ("coordination.k8s.io", "leases reelpool-operator", "get patch update"),
+    ("coordination.k8s.io", "leases reelpool-operator", "get update"),
     ("", "secrets reelpool-drain-key", "get patch"),
 ];
 
