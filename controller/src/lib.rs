@@ -9,11 +9,14 @@ use std::time::Duration;
 
 pub mod args;
 pub mod clock;
+pub mod decisions;
 pub mod fleet;
 pub mod http;
 pub mod lease;
 pub mod local;
+pub mod metrics;
 pub mod operator;
+pub mod pool_name;
 pub mod queue;
 pub mod signals;
 pub mod telemetry;
