@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all most people need; `make help` lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz deny clean-demo
+.PHONY: help demo test lint bench fuzz deny crds clean-demo
 
 step := @scripts/step
 
@@ -34,6 +34,9 @@ fuzz: ## Fuzz the parser of queue messages; SECONDS_PER_TARGET=60
 
 deny: ## Licences, sources, duplicate and vulnerable dependencies
 	$(step) 1/1 "check the dependencies" scripts/deny
+
+crds: ## Write the WorkerPool resource's definition anew, after a change of its types
+	$(step) 1/1 "write the definition" cargo run --locked -q -p reelpool -- crd --out crds --out charts/reelpool/files/crds
 
 clean-demo: ## Remove what the demo made
 	rm -rf reelpool-demo
