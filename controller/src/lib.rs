@@ -9,9 +9,15 @@ use std::time::Duration;
 
 pub mod args;
 pub mod clock;
+pub mod crd;
+pub mod decisions;
 pub mod fleet;
+pub mod http;
+pub mod lease;
 pub mod local;
+pub mod metrics;
 pub mod operator;
+pub mod pool_name;
 pub mod queue;
 pub mod signals;
 pub mod telemetry;
@@ -30,6 +36,9 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Up(args) => up(*args),
+        Command::Crd(args) => {
+            crd::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -132,6 +132,32 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The rule's stable name: for metrics.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::MovedWhilePaused { .. } => "moved_while_paused",
+            Self::BelowMinimum { .. } => "below_minimum",
+            Self::AboveMaximum { .. } => "above_maximum",
+            Self::BelowBusy { .. } => "below_busy",
+            Self::ShrunkBlind { .. } => "shrunk_blind",
+            Self::EmptiedTooSoon { .. } => "emptied_too_soon",
+            Self::NeedUnmet { .. } => "need_unmet",
+            Self::StepOutTooLarge { .. } => "step_out_too_large",
+            Self::StepInTooLarge { .. } => "step_in_too_large",
+            Self::DrainCount { .. } => "drain_count",
+            Self::DrainsUnknown(_) => "drains_unknown",
+            Self::DrainsTwice(_) => "drains_twice",
+            Self::DrainsBusy(_) => "drains_busy",
+            Self::DrainsTooSoon { .. } => "drains_too_soon",
+            Self::DrainsOutOfTurn(_) => "drains_out_of_turn",
+            Self::NextCheck { .. } => "next_check",
+            Self::WrongReason { .. } => "wrong_reason",
+        }
+    }
+}
+
 /// Every rule that `decision`, made from `observation` at `now`, breaks; empty for a sound one.
 ///
 /// For tests, for the simulator after each step, and in production as a metric. It shares no code with

@@ -1,11 +1,11 @@
 use super::super::screen::Screen;
 use super::super::setup::Ground;
-use crate::signals::Signals;
 use super::super::{fakes, process};
 use super::*;
 use crate::args::{Args, Command, UpOptions};
 use crate::clock::Clock;
 use crate::fleet::report::tests::{job, status};
+use crate::signals::Signals;
 use clap::Parser;
 use reelpool_protocol::WorkerState as Said;
 

@@ -41,6 +41,7 @@ pub mod summary;
 pub mod tell;
 
 use crate::clock::Clock;
+use crate::signals::Signals;
 use apply::Hands;
 use done::{Moment, is_done};
 pub use error::UpError;
@@ -52,7 +53,6 @@ use process::{Ended, News};
 use records::Records;
 use screen::{Progress, Screen};
 use setup::Ground;
-use crate::signals::Signals;
 use summary::Summary;
 
 /// How often to look while anything moves, so that progress is seen.

@@ -5,13 +5,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use reelpool_core::replay::Record;
-use reelpool_core::{Limit, Reason, WorkerId};
+
+use crate::decisions::Gist;
 
 /// A record longer than this is put aside when a run begins; the one put aside before is dropped.
 const PUT_ASIDE_ABOVE: u64 = 16 * 1024 * 1024;
-
-/// What makes a decision another one than the last.
-type Gist = (u32, Reason, Vec<Limit>, Vec<WorkerId>);
 
 /// The record of decisions.
 #[derive(Debug)]
@@ -38,8 +36,7 @@ impl Records {
 
     /// Writes `record` when its decision is another one than the last. Returns whether it is.
     pub fn take(&mut self, record: &Record) -> bool {
-        let decision = &record.decision;
-        let gist = (decision.target, decision.reason, decision.limits.clone(), decision.drain.clone());
+        let gist = Gist::from(&record.decision);
         if self.last.as_ref() == Some(&gist) {
             return false;
         }

@@ -24,7 +24,7 @@ use super::plan::{DRAIN_TERM_SECONDS, Fleet, Held, Known, Plan, plan};
 use super::pods::{PodView, STATUS_PORT};
 use super::state::{Applied, PoolState};
 use super::status::{self, Facts, Finding, Findings};
-use super::validate::{InvalidPool, ValidFleet, ValidPool, validate};
+use super::validate::{Defaults, InvalidPool, ValidFleet, ValidPool, validate};
 use crate::fleet::{FleetClient, Question};
 use crate::metrics::{PoolFacts, PoolName};
 
@@ -182,7 +182,7 @@ impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
         let token = context.key.token(&state.uid);
-        let defaults = context.defaults.with_token_hash(super::drain_key::hash(&token));
+        let defaults = Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
         let hands = Hands {
             client: context.client.clone(),
@@ -418,10 +418,10 @@ impl Pass<'_> {
         self.tell_workers(undrain, Question::Undrain, seen, state).await;
         self.tell_workers(drain, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
         if !unmark.is_empty() {
-            hands.mark(&with_uids(unmark, &seen.pods), false).await?;
+            hands.mark(with_uids(unmark, &seen.pods), false).await?;
         }
         if !mark.is_empty() {
-            hands.mark(&with_uids(mark, &seen.pods), true).await?;
+            hands.mark(with_uids(mark, &seen.pods), true).await?;
         }
         let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
         // The number goes down for these: whatever comes of the write, they are not let back to work by mistake.
