@@ -1,0 +1,109 @@
+//! Deployments that somebody else wrote.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use reelpool::operator::drain_key::{self, DrainKey};
+use serde_json::{Value, json};
+
+use crate::place::Place;
+
+impl Place<'_> {
+    /// Somebody's Deployment whose pods take messages from the queue of this name.
+    async fn theirs(&self, name: &str, queue: &str, token_hash: &str) {
+        let variables = [
+            json!({"name": "REELPOOL_QUEUE_URL", "value": self.sqs.create(queue)}),
+            json!({"name": "REELPOOL_DRAIN_TOKEN_SHA256", "value": token_hash}),
+        ];
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name, "crowd": "yes"}},
+                    "spec": {"containers": [{"name": "main", "image": "theirs:1", "env": variables}]},
+                },
+            },
+        });
+        let params = PatchParams::apply("somebody").force();
+        self.deployments().patch(name, &params, &Patch::Apply(&deployment)).await.unwrap();
+    }
+
+    /// Waits until a Deployment that is not ours asks for so many.
+    async fn theirs_reaches(&self, name: &str, replicas: i32) {
+        let what = format!("{name} has {replicas} replicas");
+        self.eventually(&what, async || self.asked(name).await == Some(replicas)).await;
+    }
+}
+
+/// The usual times, and a target.
+fn target(fields: Value) -> Value {
+    json!({"targetRef": fields})
+}
+
+/// A crowd that answers under every pod of these tests.
+async fn place(name: &str) -> Place<'static> {
+    Place::with(name, |behaviour| behaviour.selector = "crowd=yes".to_owned()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
+    let place = place("silent").await;
+    let _operator = place.lead();
+    // The pool comes first: it says what is missing, and goes on when it is there.
+    place.make("thumbs", target(json!({"name": "thumbnailer"}))).await;
+    let message = place.told("thumbs", "Ready", "False", "TargetNotFound").await;
+    assert!(message.contains("no Deployment thumbnailer"), "{message}");
+    place.theirs("thumbnailer", "thumbs", "").await;
+    place.is_well("thumbs").await;
+
+    place.crowd.hold();
+    place.send("thumbs", 4);
+    place.theirs_reaches("thumbnailer", 4).await;
+    place.busy(4).await;
+    let theirs = place.deployments().get("thumbnailer").await.unwrap();
+    assert!(theirs.owner_references().is_empty(), "it belongs to somebody else");
+    let fields: Vec<_> = theirs.managed_fields().iter().filter_map(|entry| entry.manager.as_deref()).collect();
+    assert!(!fields.contains(&"reelpool-operator"), "nothing but the replicas is Reelpool's: {fields:?}");
+
+    // One is done; nobody knows which, so all stay while one message is in flight.
+    place.sqs.send(&place.sqs.create("thumbs"), 1, "0");
+    place.for_all_of(Duration::from_secs(6), "four stay", async || {
+        place.asked("thumbnailer").await == Some(4) || place.asked("thumbnailer").await == Some(5)
+    })
+    .await;
+    place.crowd.release();
+    place.theirs_reaches("thumbnailer", 0).await;
+    assert_eq!(place.crowd.report().done, 5);
+    place.nobody_was_interrupted();
+
+    place.deployments().delete("thumbnailer", &DeleteParams::default()).await.unwrap();
+    place.told("thumbs", "Ready", "False", "TargetNotFound").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_can_be_asked_are_drained_before_they_go() {
+    let place = place("asked").await;
+    let _operator = place.lead();
+    let pool = place.make("thumbs", target(json!({"name": "thumbnailer", "statusPort": 8080}))).await;
+    let key = DrainKey::load(place.client.clone(), "asked-system", "reelpool-drain-key").await.unwrap();
+    let hash = drain_key::hash(&key.token(&pool.uid().unwrap()));
+    place.theirs("thumbnailer", "thumbs", &hash).await;
+    place.is_well("thumbs").await;
+
+    // Two with a long job, four with none after a while: exactly those four go.
+    let queue = place.sqs.create("thumbs");
+    place.sqs.send(&queue, 2, "20");
+    place.theirs_reaches("thumbnailer", 2).await;
+    place.busy(2).await;
+    place.sqs.send(&queue, 4, "0.1");
+    place.theirs_reaches("thumbnailer", 6).await;
+    place.theirs_reaches("thumbnailer", 2).await;
+    assert_eq!(place.crowd.report().busy, 2);
+    place.theirs_reaches("thumbnailer", 0).await;
+    assert_eq!(place.crowd.report().done, 6);
+    place.nobody_was_interrupted();
+}
