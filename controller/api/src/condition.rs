@@ -38,6 +38,8 @@ pub enum Reason {
     TargetNotFound,
     /// A Deployment of the name that this pool's should have belongs to somebody else.
     NameTaken,
+    /// The pool's Deployment is being deleted; a new one is made when it is gone.
+    DeploymentGoing,
     /// The API server refused what the operator asked for.
     ApiRefused,
     /// Pods can be made and started.
@@ -106,6 +108,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::TargetNotFound => "TargetNotFound",
             Self::NameTaken => "NameTaken",
+            Self::DeploymentGoing => "DeploymentGoing",
             Self::ApiRefused => "ApiRefused",
             Self::PodsStart => "PodsStart",
             Self::PodsRefused => "PodsRefused",

@@ -34,8 +34,10 @@ const SOON: Duration = Duration::from_millis(200);
 const API_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(60));
 /// How long to wait after a failure of the queue, at first and at most: short enough to come back by itself soon.
 const QUEUE_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(15));
-/// How often a pool is looked at that cannot be followed: only a change of its spec, or of the world, mends it.
+/// How often a pool is looked at that only a change of its spec mends: that wakes the pass by itself.
 const INVALID_AGAIN: Duration = Duration::from_secs(60);
+/// How often a pool is looked at that waits for something of somebody else's.
+const OTHERS_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,9 @@ pub enum PassError {
         "the Deployment {0} is there and belongs to somebody else: delete or rename it, or name the pool otherwise"
     )]
     NameTaken(String),
+    /// The pool's Deployment is being deleted.
+    #[error("the Deployment {0} is being deleted: a new one is made when it is gone")]
+    Going(String),
     /// Something could not be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -66,6 +71,7 @@ impl PassError {
             Self::Invalid(_) => "invalid_spec",
             Self::TargetNotFound(_) => "target_not_found",
             Self::NameTaken(_) => "name_taken",
+            Self::Going(_) => "deployment_going",
             Self::Apply(error) => error.category(),
         }
     }
@@ -76,6 +82,7 @@ impl PassError {
             Self::Invalid(_) => Why::InvalidSpec,
             Self::TargetNotFound(_) => Why::TargetNotFound,
             Self::NameTaken(_) => Why::NameTaken,
+            Self::Going(_) => Why::DeploymentGoing,
             Self::Apply(ApplyError::Refused { .. }) => Why::ApiRefused,
             Self::Apply(_) => return None,
         };
@@ -140,10 +147,13 @@ async fn failed(
         tracing::debug!(pool = pool_name, %error, "looked at again");
         return SOON;
     }
-    let now = context.clock.now();
-    let wait = state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, now);
+    let wait = match error {
+        PassError::Invalid(_) => INVALID_AGAIN,
+        PassError::TargetNotFound(_) | PassError::NameTaken(_) | PassError::Going(_) => OTHERS_AGAIN,
+        PassError::Apply(_) => state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, context.clock.now()).into(),
+    };
     tracing::warn!(pool = pool_name, category = error.category(), "{error}");
-    let Some(finding) = error.finding() else { return wait.into() };
+    let Some(finding) = error.finding() else { return wait };
     let findings = Findings::only(finding);
     let facts = Facts {
         generation: pool.metadata.generation,
@@ -155,10 +165,7 @@ async fn failed(
     if let Err(error) = tell(pool, context, state, facts).await {
         tracing::warn!(pool = pool_name, "{error}");
     }
-    match error {
-        PassError::Apply(_) => wait.into(),
-        _ => INVALID_AGAIN,
-    }
+    wait
 }
 
 /// A pass over a pool.
@@ -182,32 +189,34 @@ impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
         let token = context.key.token(&state.uid);
-        let defaults = Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
+        let defaults =
+            Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
-        let hands = Hands {
-            client: context.client.clone(),
-            namespace: &valid.namespace,
-            rights: &context.rights,
-        };
+        let hands =
+            Hands { client: context.client.clone(), namespace: &valid.namespace, rights: &context.rights };
 
         let seen = self.find(&valid, &hands, &token, state).await?;
+        self.see_condemned(&seen, state);
         let answers = self.ask(&valid, &seen, state).await;
-        let queue_error = answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
+        let queue_error =
+            answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
         let (observation, known) = self.take(answers, &seen, state);
         let record = self.decide(&valid, &seen, observation, state);
         let decision = &record.decision;
 
         self.see_other_writers(&seen, state);
-        self.see_condemned(&seen, state);
         let now = context.clock.now();
-        let plan = plan(decision, Fleet {
-            current: seen.deployment.replicas,
-            pods: &known,
-            condemned: &state.condemned,
-            is_rolling_out: seen.deployment.is_rolling_out(),
-            can_drain: seen.port.is_some(),
-            may_write: state.contest.may_write(now),
-        });
+        let plan = plan(
+            decision,
+            Fleet {
+                current: seen.deployment.replicas,
+                pods: &known,
+                condemned: &state.condemned,
+                is_rolling_out: seen.deployment.is_rolling_out(),
+                can_drain: seen.port.is_some(),
+                may_write: state.contest.may_write(now),
+            },
+        );
         let deployment = self.apply(&plan, &seen, &hands, &record, state).await?;
 
         let findings = Findings {
@@ -265,8 +274,7 @@ impl Pass<'_> {
         state: &mut PoolState,
     ) -> Result<DeploymentView, PassError> {
         let name = wanted.metadata.name.clone().unwrap_or_default();
-        let found =
-            self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
+        let found = self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
         let hash = {
             let mut hasher = DefaultHasher::new();
             serde_json::to_string(wanted).unwrap_or_default().hash(&mut hasher);
@@ -274,14 +282,17 @@ impl Pass<'_> {
         };
         let Some(found) = found else {
             let made = hands.create(wanted).await?;
-            self.context.events.publish(self.pool, What::DeploymentCreated, &format!("created Deployment {name}"));
+            self.context.events.publish(
+                self.pool,
+                What::DeploymentCreated,
+                &format!("created Deployment {name}"),
+            );
             state.contest.forget_ours();
             state.condemned.clear();
             return Ok(applied(state, hash, made));
         };
         if found.is_going {
-            // It comes back when it is gone.
-            return Err(ApplyError::Conflict("the Deployment").into());
+            return Err(PassError::Going(name));
         }
         if found.controller.as_deref() != Some(&state.uid) {
             return Err(PassError::NameTaken(name));
@@ -333,7 +344,10 @@ impl Pass<'_> {
                 template: pod.template.clone(),
                 is_marked: pod.is_marked,
             })
-            .collect();
+            .collect::<Vec<Known>>();
+        if !seen.deployment.is_rolling_out() {
+            state.adopt_condemned(&known, seen.deployment.replicas);
+        }
         workers.retain(|worker| !state.condemned.contains(&worker.id));
         let observation = Observation {
             queue,
@@ -446,13 +460,7 @@ impl Pass<'_> {
         Ok(written)
     }
 
-    async fn tell_workers(
-        &self,
-        ids: &[WorkerId],
-        question: Question,
-        seen: &Seen,
-        state: &mut PoolState,
-    ) {
+    async fn tell_workers(&self, ids: &[WorkerId], question: Question, seen: &Seen, state: &mut PoolState) {
         let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return };
         let ids: BTreeSet<&WorkerId> = ids.iter().collect();
         let asked_at = self.context.clock.now();
@@ -463,7 +471,9 @@ impl Pass<'_> {
             match answer {
                 Ok(status) => state.members.answered(&id, Some(status), asked_at),
                 // Its state is read anew before anything else is planned for it.
-                Err(error) => tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer"),
+                Err(error) => {
+                    tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer")
+                }
             }
         }
     }
@@ -474,12 +484,15 @@ impl Pass<'_> {
             Sample::Missing { .. } => None,
         };
         let ready = seen.pods.iter().filter(|pod| pod.ready_since.is_some()).count();
-        self.context.metrics.pool(self.name, PoolFacts {
-            desired: record.decision.target,
-            ready: u32::try_from(ready).unwrap_or(u32::MAX),
-            workers: record.decision.explain.workers.unwrap_or_default(),
-            depth,
-        });
+        self.context.metrics.pool(
+            self.name,
+            PoolFacts {
+                desired: record.decision.target,
+                ready: u32::try_from(ready).unwrap_or(u32::MAX),
+                workers: record.decision.explain.workers.unwrap_or_default(),
+                depth,
+            },
+        );
     }
 
     /// After how long to look again, from the start of this pass.
