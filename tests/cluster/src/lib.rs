@@ -11,6 +11,8 @@
     reason = "tests"
 )]
 
+mod audit;
+mod background;
 mod certificates;
 mod control_plane;
 mod daemon;
@@ -20,10 +22,12 @@ mod kwok;
 mod operator;
 mod port;
 mod ran;
+mod replicas;
 mod samples;
 mod tools;
 mod wait;
 
+pub use audit::{Audit, Deletion, Request};
 pub use certificates::Issued;
 pub use control_plane::{ControlPlane, Qps, Settings};
 pub use daemon::Daemon;
@@ -31,6 +35,7 @@ pub use folder::Folder;
 pub use kwok::{Kwok, KwokSettings};
 pub use operator::{Answer, OPERATOR_USER, Operator, OperatorSettings, install};
 pub use ran::Ran;
+pub use replicas::{Replicas, Seen};
 pub use samples::Samples;
 pub use tools::tool;
 pub use wait::{eventually, on_a_runtime};
