@@ -22,6 +22,9 @@ use crate::memory_sqs::MemorySqs;
 use ledger::Ledger;
 pub use ledger::{CrowdReport, Interruption};
 
+/// A message that says this is worked on until [`Crowd::release`], and then for as long as any other.
+pub const HELD: &str = "held";
+
 /// Where the workers' messages come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
@@ -75,7 +78,7 @@ pub struct Crowd {
 struct Shared {
     behaviour: Behaviour,
     ledger: Arc<Ledger>,
-    /// Whether jobs may end.
+    /// Whether held jobs may end.
     gate: watch::Receiver<bool>,
     queues: worker::Queues,
 }
@@ -87,7 +90,7 @@ impl Crowd {
     pub fn start(plane: &ControlPlane, namespace: &str, source: Source, behaviour: Behaviour) -> Self {
         let background = Background::new("crowd");
         let ledger = Arc::new(Ledger::default());
-        let (gate, is_open) = watch::channel(true);
+        let (gate, is_open) = watch::channel(false);
         let shared = Shared {
             behaviour,
             ledger: Arc::clone(&ledger),
@@ -99,14 +102,15 @@ impl Crowd {
         Self { ledger, gate, _background: background }
     }
 
-    /// Lets no job end until [`Self::release`].
-    pub fn hold(&self) {
-        self.gate.send_replace(false);
-    }
-
-    /// Lets jobs end whose time has passed.
+    /// Lets the jobs of messages end that said [`HELD`]. Those that come later are held again only after
+    /// [`Self::hold`].
     pub fn release(&self) {
         self.gate.send_replace(true);
+    }
+
+    /// Holds jobs again, those that came since the last release included.
+    pub fn hold(&self) {
+        self.gate.send_replace(false);
     }
 
     /// What has happened so far.

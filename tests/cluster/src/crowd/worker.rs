@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Shared, Source};
+use super::{HELD, Shared, Source};
 use crate::memory_sqs::MemorySqs;
 
 /// How long an address may still be another's: of a pod that has just gone.
@@ -215,10 +215,12 @@ impl Worker {
         };
         self.state.begin_job(JobId::of(&master, &Ladder::default()), &message.receipt, &master);
         self.state.stage(Stage::Transcoding);
+        if message.body == HELD {
+            let mut gate = self.shared.gate.clone();
+            // When the crowd is gone, so is this task.
+            let _ = gate.wait_for(|open| *open).await;
+        }
         sleep(self.length(&message.body)).await;
-        let mut gate = self.shared.gate.clone();
-        // When the crowd is gone, so is this task.
-        let _ = gate.wait_for(|open| *open).await;
         self.state.stage(Stage::Committing);
         let mut deleted = queue.delete(&message.receipt).await;
         while matches!(&deleted, Err(error) if *error != QueueError::HoldLost && error.may_pass()) {

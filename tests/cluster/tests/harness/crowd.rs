@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use reelpool_cluster::{
-    Audit, Behaviour, ControlPlane, Counts, Crowd, Kwok, KwokSettings, MemorySqs, Replicas, Settings, Source,
-    eventually,
+    Audit, Behaviour, ControlPlane, Counts, Crowd, HELD, Kwok, KwokSettings, MemorySqs, Replicas, Settings,
+    Source, eventually,
 };
 use reelpool_protocol::WorkerState::{Busy, Draining, Idle};
 use reelpool_protocol::WorkerStatus;
@@ -81,8 +81,7 @@ async fn a_crowd_works_drains_and_tells_who_interrupted_it() {
     assert_eq!(sqs.counts(&queue), Counts::default());
 
     // Four get a job that does not end, two have none.
-    crowd.hold();
-    sqs.send(&queue, 4, "0");
+    sqs.send(&queue, 4, HELD);
     eventually("four are busy", LIMIT, async || crowd.report().busy == 4).await;
     assert_eq!(sqs.counts(&queue), Counts { backlog: 0, in_flight: 4 });
     let pods: Api<Pod> = Api::default_namespaced(plane.client().await);
@@ -108,7 +107,7 @@ async fn a_crowd_works_drains_and_tells_who_interrupted_it() {
     assert_eq!(codes, [200, 200, 409, 409, 409, 409]);
 
     // The drained ones take nothing.
-    sqs.send(&queue, 1, "0");
+    sqs.send(&queue, 1, HELD);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(sqs.counts(&queue), Counts { backlog: 1, in_flight: 4 });
     assert!(crowd.report().interrupted.is_empty());
