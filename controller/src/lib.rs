@@ -17,6 +17,7 @@ pub mod local;
 pub mod metrics;
 pub mod operator;
 pub mod pool_name;
+pub mod probe;
 pub mod queue;
 pub mod signals;
 pub mod telemetry;
@@ -35,6 +36,9 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Up(args) => up(*args),
+        Command::Probe(args) => {
+            probe::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
     }
 }
 

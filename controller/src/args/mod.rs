@@ -2,8 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub mod probe;
 pub mod up;
 
+pub use probe::ProbeArgs;
 pub use up::{UpArgs, UpOptions};
 
 /// What `reelpool` was asked to do.
@@ -41,6 +43,8 @@ that speaks their protocols at --endpoint-url.
 Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
 second Ctrl-C, or with --exit-when-done after the first.")]
     Up(Box<UpArgs>),
+    /// Ask a URL until it answers that all is well, and print the answer
+    Probe(ProbeArgs),
 }
 
 /// How log lines look.
