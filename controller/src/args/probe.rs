@@ -8,7 +8,7 @@ use http::Uri;
 /// The options of `reelpool probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// What to ask, such as http://reelpool-operator.reelpool-system:8080/readyz
+    /// What to ask, such as `http://reelpool-operator.reelpool-system:8080/readyz`
     #[arg(value_name = "URL", value_parser = url)]
     pub url: Uri,
     /// For how many seconds to go on asking
