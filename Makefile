@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all most people need; `make help` lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz deny clean-demo
+.PHONY: help demo test lint bench fuzz deny crds clean-demo
 
 step := @scripts/step
 
@@ -14,11 +14,12 @@ demo: ## Transcode a few real clips with a fleet that rises from zero; VIDEO=pat
 	$(step) 3/3 "run reelpool up until all is done" scripts/demo $(if $(VIDEO),"$(VIDEO)")
 
 test: ## Everything that must be green: style, lints, build, all tests
-	$(step) 1/5 "install what the tests need" scripts/setup --tests
-	$(step) 2/5 "check the style" cargo fmt --all --check
-	$(step) 3/5 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(step) 4/5 "build the programs" cargo build --locked --workspace --bins
-	$(step) 5/5 "run the tests" cargo test --locked --workspace
+	$(step) 1/6 "install what the tests need" scripts/setup --tests
+	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/6 "check the style" cargo fmt --all --check
+	$(step) 4/6 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
+	$(step) 6/6 "run the tests" cargo test --locked --workspace
 
 lint: ## Style and lints only
 	$(step) 1/2 "check the style" cargo fmt --all --check
@@ -34,6 +35,9 @@ fuzz: ## Fuzz the parser of queue messages; SECONDS_PER_TARGET=60
 
 deny: ## Licences, sources, duplicate and vulnerable dependencies
 	$(step) 1/1 "check the dependencies" scripts/deny
+
+crds: ## Write the WorkerPool resource's definition anew, after a change of its types
+	$(step) 1/1 "write the definition" cargo run --locked -q -p reelpool -- crd --out crds --out charts/reelpool/files/crds
 
 clean-demo: ## Remove what the demo made
 	rm -rf reelpool-demo

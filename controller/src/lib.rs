@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod args;
 pub mod clock;
+pub mod crd;
 pub mod decisions;
 pub mod fleet;
 pub mod http;
@@ -36,6 +37,9 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Up(args) => up(*args),
+        Command::Crd(args) => {
+            crd::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
         Command::Probe(args) => {
             probe::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
         }

@@ -38,6 +38,8 @@ pub enum Reason {
     TargetNotFound,
     /// A Deployment of the name that this pool's should have belongs to somebody else.
     NameTaken,
+    /// The pool's Deployment is being deleted; a new one is made when it is gone.
+    DeploymentGoing,
     /// The API server refused what the operator asked for.
     ApiRefused,
     /// Pods can be made and started.
@@ -63,6 +65,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, for those who count or list them.
+    pub const ALL: [Self; 23] = [
+        Self::AllGood,
+        Self::NotYetKnown,
+        Self::QueueRead,
+        Self::QueueNotFound,
+        Self::QueueAccessDenied,
+        Self::QueueNoCredentials,
+        Self::QueueUnreachable,
+        Self::QueueThrottled,
+        Self::QueueAnswerUnusable,
+        Self::InvalidSpec,
+        Self::TargetNotFound,
+        Self::NameTaken,
+        Self::ApiRefused,
+        Self::PodsStart,
+        Self::PodsRefused,
+        Self::PodsDoNotStart,
+        Self::WithinLimits,
+        Self::Minimum,
+        Self::Maximum,
+        Self::Step,
+        Self::Paused,
+        Self::SoleWriter,
+        Self::OtherWriter,
+    ];
+
     /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -79,6 +108,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::TargetNotFound => "TargetNotFound",
             Self::NameTaken => "NameTaken",
+            Self::DeploymentGoing => "DeploymentGoing",
             Self::ApiRefused => "ApiRefused",
             Self::PodsStart => "PodsStart",
             Self::PodsRefused => "PodsRefused",
@@ -91,5 +121,24 @@ impl Reason {
             Self::SoleWriter => "SoleWriter",
             Self::OtherWriter => "OtherWriter",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_and_types_are_single_words_and_none_is_used_twice() {
+        let reasons = Reason::ALL.map(Reason::as_str);
+        let types = [READY, QUEUE_REACHABLE, WORKERS_AVAILABLE, SCALING_LIMITED, REPLICAS_CONTESTED];
+        for word in reasons.iter().chain(&types) {
+            let letters = word.bytes().all(|letter| letter.is_ascii_alphanumeric());
+            assert!(letters && word.starts_with(|first: char| first.is_ascii_uppercase()), "{word}");
+        }
+        assert_eq!(reasons.iter().collect::<BTreeSet<_>>().len(), reasons.len());
+        assert_eq!(types.iter().collect::<BTreeSet<_>>().len(), types.len());
     }
 }

@@ -3,11 +3,14 @@
 //! Types and their schema only. What is wrong with a value is said by the schema and its CEL rules, so that the API
 //! server refuses it at `kubectl apply`; what only the operator can know is told in the status.
 
+mod columns;
 pub mod condition;
 pub mod crd;
 pub mod pool;
 pub mod queue;
+mod rules;
 pub mod scaling;
+mod schema;
 pub mod status;
 pub mod worker;
 
@@ -18,6 +21,6 @@ pub use status::WorkerPoolStatus;
 pub const GROUP: &str = "reelpool.dev";
 /// The label that carries the name of the pool that an object belongs to.
 pub const POOL_LABEL: &str = "reelpool.dev/pool";
-/// The longest name a pool may have: the names of its Deployment and of its pods are made from it and must stay
-/// within 63 characters.
+/// The longest name a pool may have, in characters: its Deployment and its pods are named after it, and Kubernetes
+/// cuts a pod's name so that no more than 58 characters of the Deployment's stay whole.
 pub const MAX_POOL_NAME: usize = 46;

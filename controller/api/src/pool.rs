@@ -8,7 +8,7 @@ use crate::scaling::Scaling;
 use crate::status::WorkerPoolStatus;
 use crate::worker::{TargetRef, Worker};
 
-/// A fleet of video workers that grows with a queue and shrinks back to nothing.
+/// What the fleet follows, how large it may be, and what its workers do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "reelpool.dev",
@@ -21,20 +21,7 @@ use crate::worker::{TargetRef, Worker};
     namespaced,
     status = "WorkerPoolStatus",
     derive = "PartialEq",
-    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desiredWorkers"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].status"
-    ),
-    printcolumn(
-        name = "Backlog",
-        type_ = "integer",
-        json_path = ".status.lastDecision.backlog",
-        description = "Messages that waited when the decision was made"
-    ),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.lastDecision.reason"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    doc = "A fleet of video workers that grows with a queue and shrinks back to nothing."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerPoolSpec {
@@ -48,7 +35,11 @@ pub struct WorkerPoolSpec {
     pub output: Option<Place>,
     /// The renditions of a master whose message names none, such as 1080p. Default: the worker's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 12), inner(length(min = 2, max = 8), regex(pattern = "^[0-9]{2,4}p$")))]
+    #[schemars(
+        length(min = 1, max = 12),
+        inner(length(max = 8)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub ladder: Vec<String>,
     /// The fewest workers, even when nothing waits.
     #[serde(default)]

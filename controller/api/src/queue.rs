@@ -16,13 +16,13 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqsQueue {
-    /// The queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/masters.
+    /// The queue's URL, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/masters`.
     #[serde(rename = "queueURL")]
-    #[schemars(length(min = 10, max = 1024), regex(pattern = r"^https?://[^/\s]+/\S+$"))]
+    #[schemars(length(max = 1024))]
     pub queue_url: String,
     /// The URL of the queue for messages that are given up. Default: what the queue's redrive policy names.
     #[serde(default, rename = "deadLetterQueueURL", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 10, max = 1024), regex(pattern = r"^https?://[^/\s]+/\S+$"))]
+    #[schemars(length(max = 1024))]
     pub dead_letter_queue_url: Option<String>,
 }
 
@@ -30,10 +30,7 @@ pub struct SqsQueue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// A bucket and, if it is not the whole bucket, a prefix: s3://bucket/prefix.
-    #[schemars(
-        length(min = 8, max = 1024),
-        regex(pattern = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
-    )]
+    /// A bucket and, if it is not the whole bucket, a prefix: `s3://bucket/prefix`.
+    #[schemars(length(max = 1024))]
     pub url: String,
 }

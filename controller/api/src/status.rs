@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 pub struct WorkerPoolStatus {
     /// The generation of the spec that this was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// How many workers there are to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub desired_workers: Option<i32>,
     /// The Deployment's pods when this was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
     /// The selector of the workers' pods, in its string form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +32,7 @@ pub struct WorkerPoolStatus {
     pub last_decision: Option<LastDecision>,
     /// What stands in the way, and what does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), schema_with = "crate::crd::conditions")]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
@@ -38,14 +41,19 @@ pub struct WorkerPoolStatus {
 #[serde(rename_all = "camelCase")]
 pub struct WorkersStatus {
     /// Asked for, and not yet asking the queue for work.
+    #[schemars(range(min = 0))]
     pub starting: i32,
     /// Without work.
+    #[schemars(range(min = 0))]
     pub idle: i32,
     /// With a job in hand.
+    #[schemars(range(min = 0))]
     pub busy: i32,
     /// Taking no new job.
+    #[schemars(range(min = 0))]
     pub draining: i32,
     /// Not answering; they count as busy.
+    #[schemars(range(min = 0))]
     pub unreachable: i32,
 }
 
@@ -61,9 +69,11 @@ pub struct LastDecision {
     pub message: String,
     /// Messages that waited at the time; absent when the queue could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub backlog: Option<i64>,
     /// Messages in flight at the time; absent when the queue could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub in_flight: Option<i64>,
     /// When it was made.
     pub time: Time,

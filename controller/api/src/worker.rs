@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 pub struct Worker {
     /// The image of the worker. Default: the one that the operator was installed with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(max = 512))]
     pub image: Option<String>,
     /// Secrets to pull the image with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(schema_with = "crate::schema::secrets")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// The service account of the workers' pods, in the pool's namespace: it gives them their rights on queue and
     /// buckets. Default: the namespace's default account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     pub service_account_name: Option<String>,
     /// How long a worker that is told to stop, by a rollout or by its node, may take to finish its job: as long as
     /// the longest job takes. Scaling in never needs it.
@@ -36,16 +36,17 @@ pub struct Worker {
     pub preset: Option<Preset>,
     /// What each worker asks for and may use.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
     /// How much disk a worker may fill with a master and its renditions, as a quantity such as 50Gi. Default: as
     /// much as the node allows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    #[schemars(length(max = 32))]
     pub scratch_size_limit: Option<String>,
     /// A pod template (`PodTemplateSpec`) that is laid over the one Reelpool makes: node selectors, tolerations,
     /// volumes, more containers. The worker's container is named `worker`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::crd::any_object")]
+    #[schemars(schema_with = "crate::schema::pod_template")]
     pub template: Option<serde_json::Value>,
 }
 
@@ -94,7 +95,7 @@ pub struct TargetRef {
     #[serde(default)]
     pub kind: TargetKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     pub name: String,
     /// The port on which its pods speak Reelpool's status protocol. Without it a worker's state is not known, so
     /// none goes while any message is in flight.

@@ -2,9 +2,11 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub mod crd;
 pub mod probe;
 pub mod up;
 
+pub use crd::CrdArgs;
 pub use probe::ProbeArgs;
 pub use up::{UpArgs, UpOptions};
 
@@ -43,6 +45,8 @@ that speaks their protocols at --endpoint-url.
 Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
 second Ctrl-C, or with --exit-when-done after the first.")]
     Up(Box<UpArgs>),
+    /// Print the definition of the `WorkerPool` resource, as `kubectl apply -f -` takes it
+    Crd(CrdArgs),
     /// Ask a URL until it answers that all is well, and print the answer
     Probe(ProbeArgs),
 }

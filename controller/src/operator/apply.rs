@@ -170,7 +170,7 @@ impl Hands<'_> {
     }
 
     /// Gives these pods the lowest deletion cost, or takes it from them. Those that are gone are left out.
-    pub async fn mark(&self, pods: &[(WorkerId, String)], to_go: bool) -> Result<(), ApplyError> {
+    pub async fn mark(&self, pods: Vec<(WorkerId, String)>, to_go: bool) -> Result<(), ApplyError> {
         const WHAT: &str = "the deletion cost of a pod";
         let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         let api = &api;

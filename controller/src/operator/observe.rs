@@ -48,6 +48,8 @@ pub struct Observer {
 pub struct Answers {
     /// How long the queue is.
     pub queue: Result<QueueDepth, QueueError>,
+    /// How long that took.
+    pub queue_took: Duration,
     /// When the queue was asked.
     pub queue_asked_at: Timestamp,
     /// What the workers said that were asked; `None`: nothing.
@@ -131,14 +133,19 @@ impl Observer {
         let queue_asked_at = self.clock.now();
         let workers_asked_at = queue_asked_at;
         let questions = workers.into_iter().map(|(id, address)| (id, address, Question::Status));
-        let (queue, answers) =
-            tokio::join!(self.depth(queue_url, soon), fleet.ask_all(questions.collect::<Vec<_>>()));
+        let queue = async {
+            let depth = self.depth(queue_url, soon).await;
+            (depth, self.clock.now().since(queue_asked_at))
+        };
+        let ((queue, queue_took), answers) =
+            tokio::join!(queue, fleet.ask_all(questions.collect::<Vec<_>>()));
         let said = |(id, answer): (WorkerId, Result<WorkerStatus, _>)| {
             let answer = answer.inspect_err(|error| tracing::debug!(worker = %id, %error, "no answer"));
             (id, answer.ok())
         };
         Answers {
             queue,
+            queue_took: queue_took.into(),
             queue_asked_at,
             workers: answers.into_iter().map(said).collect(),
             workers_asked_at,

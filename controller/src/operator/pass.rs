@@ -24,7 +24,7 @@ use super::plan::{DRAIN_TERM_SECONDS, Fleet, Held, Known, Plan, plan};
 use super::pods::{PodView, STATUS_PORT};
 use super::state::{Applied, PoolState};
 use super::status::{self, Facts, Finding, Findings};
-use super::validate::{InvalidPool, ValidFleet, ValidPool, validate};
+use super::validate::{Defaults, InvalidPool, ValidFleet, ValidPool, validate};
 use crate::fleet::{FleetClient, Question};
 use crate::metrics::{PoolFacts, PoolName};
 
@@ -34,8 +34,10 @@ const SOON: Duration = Duration::from_millis(200);
 const API_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(60));
 /// How long to wait after a failure of the queue, at first and at most: short enough to come back by itself soon.
 const QUEUE_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(15));
-/// How often a pool is looked at that cannot be followed: only a change of its spec, or of the world, mends it.
+/// How often a pool is looked at that only a change of its spec mends: that wakes the pass by itself.
 const INVALID_AGAIN: Duration = Duration::from_secs(60);
+/// How often a pool is looked at that waits for something of somebody else's.
+const OTHERS_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,9 @@ pub enum PassError {
         "the Deployment {0} is there and belongs to somebody else: delete or rename it, or name the pool otherwise"
     )]
     NameTaken(String),
+    /// The pool's Deployment is being deleted.
+    #[error("the Deployment {0} is being deleted: a new one is made when it is gone")]
+    Going(String),
     /// Something could not be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -66,6 +71,7 @@ impl PassError {
             Self::Invalid(_) => "invalid_spec",
             Self::TargetNotFound(_) => "target_not_found",
             Self::NameTaken(_) => "name_taken",
+            Self::Going(_) => "deployment_going",
             Self::Apply(error) => error.category(),
         }
     }
@@ -76,6 +82,7 @@ impl PassError {
             Self::Invalid(_) => Why::InvalidSpec,
             Self::TargetNotFound(_) => Why::TargetNotFound,
             Self::NameTaken(_) => Why::NameTaken,
+            Self::Going(_) => Why::DeploymentGoing,
             Self::Apply(ApplyError::Refused { .. }) => Why::ApiRefused,
             Self::Apply(_) => return None,
         };
@@ -140,10 +147,13 @@ async fn failed(
         tracing::debug!(pool = pool_name, %error, "looked at again");
         return SOON;
     }
-    let now = context.clock.now();
-    let wait = state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, now);
+    let wait = match error {
+        PassError::Invalid(_) => INVALID_AGAIN,
+        PassError::TargetNotFound(_) | PassError::NameTaken(_) | PassError::Going(_) => OTHERS_AGAIN,
+        PassError::Apply(_) => state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, context.clock.now()).into(),
+    };
     tracing::warn!(pool = pool_name, category = error.category(), "{error}");
-    let Some(finding) = error.finding() else { return wait.into() };
+    let Some(finding) = error.finding() else { return wait };
     let findings = Findings::only(finding);
     let facts = Facts {
         generation: pool.metadata.generation,
@@ -155,10 +165,7 @@ async fn failed(
     if let Err(error) = tell(pool, context, state, facts).await {
         tracing::warn!(pool = pool_name, "{error}");
     }
-    match error {
-        PassError::Apply(_) => wait.into(),
-        _ => INVALID_AGAIN,
-    }
+    wait
 }
 
 /// A pass over a pool.
@@ -182,7 +189,7 @@ impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
         let token = context.key.token(&state.uid);
-        let defaults = context.defaults.with_token_hash(super::drain_key::hash(&token));
+        let defaults = Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
         let hands = Hands {
             client: context.client.clone(),
@@ -191,6 +198,7 @@ impl Pass<'_> {
         };
 
         let seen = self.find(&valid, &hands, &token, state).await?;
+        self.see_condemned(&seen, state);
         let answers = self.ask(&valid, &seen, state).await;
         let queue_error = answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
         let (observation, known) = self.take(answers, &seen, state);
@@ -198,7 +206,6 @@ impl Pass<'_> {
         let decision = &record.decision;
 
         self.see_other_writers(&seen, state);
-        self.see_condemned(&seen, state);
         let now = context.clock.now();
         let plan = plan(decision, Fleet {
             current: seen.deployment.replicas,
@@ -280,8 +287,7 @@ impl Pass<'_> {
             return Ok(applied(state, hash, made));
         };
         if found.is_going {
-            // It comes back when it is gone.
-            return Err(ApplyError::Conflict("the Deployment").into());
+            return Err(PassError::Going(name));
         }
         if found.controller.as_deref() != Some(&state.uid) {
             return Err(PassError::NameTaken(name));
@@ -333,7 +339,10 @@ impl Pass<'_> {
                 template: pod.template.clone(),
                 is_marked: pod.is_marked,
             })
-            .collect();
+            .collect::<Vec<Known>>();
+        if !seen.deployment.is_rolling_out() {
+            state.adopt_condemned(&known, seen.deployment.replicas);
+        }
         workers.retain(|worker| !state.condemned.contains(&worker.id));
         let observation = Observation {
             queue,
@@ -418,10 +427,10 @@ impl Pass<'_> {
         self.tell_workers(undrain, Question::Undrain, seen, state).await;
         self.tell_workers(drain, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
         if !unmark.is_empty() {
-            hands.mark(&with_uids(unmark, &seen.pods), false).await?;
+            hands.mark(with_uids(unmark, &seen.pods), false).await?;
         }
         if !mark.is_empty() {
-            hands.mark(&with_uids(mark, &seen.pods), true).await?;
+            hands.mark(with_uids(mark, &seen.pods), true).await?;
         }
         let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
         // The number goes down for these: whatever comes of the write, they are not let back to work by mistake.

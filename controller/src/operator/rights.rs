@@ -1,6 +1,6 @@
 //! Whether this process may write.
 
-use crate::lease::Leadership;
+use crate::lease::Validity;
 
 /// Whether this process may write.
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub enum Rights {
     /// There is no other: leader election was switched off.
     Sole,
     /// As long as it leads.
-    Lease(Leadership),
+    Lease(Validity),
 }
 
 impl Rights {
@@ -17,7 +17,7 @@ impl Rights {
     pub fn may_write(&self) -> bool {
         match self {
             Self::Sole => true,
-            Self::Lease(leadership) => leadership.is_valid_now(),
+            Self::Lease(validity) => validity.is_valid_now(),
         }
     }
 }

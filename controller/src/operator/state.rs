@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 
 use reelpool_api::WorkerPoolStatus;
-use reelpool_core::{Limit, Memory, Millis, QueueDepth, Reason, Sample, Timestamp, WorkerId};
+use reelpool_core::{
+    DrainStage, Limit, Memory, Millis, QueueDepth, Reason, Sample, Timestamp, WorkerId, WorkerState,
+};
 
 use super::backoff::Backoff;
 use super::contest::Contest;
 use super::deployment::DeploymentView;
 use super::members::Members;
+use super::plan::Known;
 
 /// What the operator knows of one pool.
 #[derive(Debug, Default)]
@@ -84,9 +87,27 @@ impl PoolState {
         std::mem::take(&mut self.condemned).into_iter().collect()
     }
 
+    /// Takes workers that drain while there are more pods than the number asks for: an operator before this one has
+    /// lowered it, and Kubernetes has not taken them yet. Not for a rollout, which has more pods on purpose.
+    pub fn adopt_condemned(&mut self, known: &[Known], replicas: u32) {
+        let surplus = known.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
+        let mut drained: Vec<&Known> = known
+            .iter()
+            .filter(|worker| worker.state == WorkerState::Draining(DrainStage::Drained))
+            .filter(|worker| !self.condemned.contains(&worker.id))
+            .collect();
+        drained.sort_by_key(|worker| !worker.is_marked);
+        let missing = surplus.saturating_sub(self.condemned.len());
+        self.condemned.extend(drained.into_iter().take(missing).map(|worker| worker.id.clone()));
+    }
+
     /// For how long the status has been as it is.
     #[must_use]
     pub fn status_age(&self, now: Timestamp) -> Option<Millis> {
         self.status.as_ref().map(|(_, at)| now.since(*at))
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -190,7 +190,9 @@ pub fn next(old: &WorkerPoolStatus, facts: Facts<'_>) -> WorkerPoolStatus {
         Some((decision, observation)) => (
             Some(int(decision.target)),
             Some(last_decision(old, decision, observation, wall)),
-            decision.explain.workers.map(workers_status),
+            decision.explain.workers.map(|counts| {
+                workers_status(counts, decision.target.saturating_sub(decision.explain.current))
+            }),
         ),
         None => (old.desired_workers, old.last_decision.clone(), old.workers),
     };
@@ -242,10 +244,11 @@ fn last_decision(
     }
 }
 
-fn workers_status(counts: WorkerCounts) -> WorkersStatus {
+/// What the workers were doing, and `more` that have just been asked for.
+fn workers_status(counts: WorkerCounts, more: u32) -> WorkersStatus {
     WorkersStatus {
         // A pod that is asked for and not there yet is starting, to a person.
-        starting: int(counts.starting.saturating_add(counts.unlisted)),
+        starting: int(counts.starting.saturating_add(counts.unlisted).saturating_add(more)),
         idle: int(counts.idle),
         busy: int(counts.busy),
         draining: int(counts.draining),
