@@ -18,6 +18,7 @@ pub mod local;
 pub mod metrics;
 pub mod operator;
 pub mod pool_name;
+pub mod probe;
 pub mod queue;
 pub mod signals;
 pub mod telemetry;
@@ -40,6 +41,9 @@ pub fn run(args: Args) -> ExitCode {
         Command::Operator(args) => operate(*args),
         Command::Crd(args) => {
             crd::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
+        Command::Probe(args) => {
+            probe::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
         }
     }
 }

@@ -4,10 +4,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub mod crd;
 pub mod operator;
+pub mod probe;
 pub mod up;
 
 pub use crd::CrdArgs;
 pub use operator::{OperatorArgs, OperatorOptions};
+pub use probe::ProbeArgs;
 pub use up::{UpArgs, UpOptions};
 
 /// What `reelpool` was asked to do.
@@ -59,6 +61,8 @@ Exit code: 0 told to stop; 1 failure, also when another leads from now on; 2 wro
     Operator(Box<OperatorArgs>),
     /// Print the definition of the `WorkerPool` resource, as `kubectl apply -f -` takes it
     Crd(CrdArgs),
+    /// Ask a URL until it answers that all is well, and print the answer
+    Probe(ProbeArgs),
 }
 
 /// How log lines look.
