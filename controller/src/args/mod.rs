@@ -3,9 +3,11 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub mod crd;
+pub mod operator;
 pub mod up;
 
 pub use crd::CrdArgs;
+pub use operator::{OperatorArgs, OperatorOptions};
 pub use up::{UpArgs, UpOptions};
 
 /// What `reelpool` was asked to do.
