@@ -3,7 +3,7 @@
 //! The decision itself is `reelpool-core`; here are the shells around it. [`local`] is the one-machine shell,
 //! `reelpool up`. [`queue`] tells how long a queue is, [`fleet`] what the workers are doing.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,11 +18,14 @@ pub mod local;
 pub mod metrics;
 pub mod operator;
 pub mod pool_name;
+pub mod probe;
 pub mod queue;
+pub mod replay;
 pub mod signals;
 pub mod telemetry;
 
-use args::{Args, Command, UpArgs, UpOptions};
+use args::operator::host_name;
+use args::{Args, Command, OperatorArgs, OperatorOptions, UpArgs, UpOptions};
 use local::UpError;
 use local::screen::Screen;
 
@@ -36,9 +39,18 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Up(args) => up(*args),
+        Command::Operator(args) => operate(*args),
         Command::Crd(args) => {
             crd::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
         }
+        Command::Probe(args) => {
+            probe::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
+        Command::Replay(args) => match replay::run(&args, &mut BufWriter::new(std::io::stdout())) {
+            Ok(summary) if summary.is_fine() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::from(FAILED),
+            Err(error) => fail(&error, FAILED),
+        },
     }
 }
 
@@ -63,6 +75,26 @@ fn up(args: UpArgs) -> ExitCode {
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
         Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
+fn operate(args: OperatorArgs) -> ExitCode {
+    let options = match OperatorOptions::read(args, &host_name()) {
+        Ok(options) => options,
+        Err(error) => return fail(&error, WRONG_USAGE),
+    };
+    telemetry::start(options.log_format, &Screen::stderr());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(source) => return fail(&UpError::System { action: "start the runtime", source }, FAILED),
+    };
+    let ended = runtime.block_on(operator::run(options));
+    // A write that is still on its way is not waited for: it carries its precondition.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, FAILED),
     }
 }
