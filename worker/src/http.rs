@@ -44,7 +44,8 @@ pub async fn serve(address: SocketAddr, served: Served) -> io::Result<SocketAddr
     Ok(bound)
 }
 
-fn router(served: Served) -> Router {
+/// What [`serve`] serves.
+pub fn router(served: Served) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))

@@ -37,7 +37,7 @@ async fn main() {
 
 async fn measure(name: &str, qps: Qps) {
     let start = Instant::now();
-    let mut plane = ControlPlane::start(Settings { qps, ..Settings::default() });
+    let plane = ControlPlane::start(Settings { qps, ..Settings::default() });
     println!("{name}: control plane up after {:.1} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     plane.kill_api_server();

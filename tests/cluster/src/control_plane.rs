@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -88,8 +89,8 @@ pub struct ControlPlane {
     /// What service account tokens are signed with, and the public half.
     token_key: (PathBuf, PathBuf),
     admin: PathBuf,
-    api_server: Option<Daemon>,
-    others: Vec<Daemon>,
+    api_server: Mutex<Option<Daemon>>,
+    others: Mutex<Vec<Daemon>>,
     // Last: the programs are gone by the time it is removed.
     folder: Folder,
 }
@@ -115,8 +116,8 @@ impl ControlPlane {
             kubelet_client: authority.issue("kube-apiserver-kubelet-client", "system:masters", &[], &[]),
             admin: folder.path().join("kubeconfigs/admin"),
             token_key,
-            api_server: None,
-            others: Vec::new(),
+            api_server: Mutex::default(),
+            others: Mutex::default(),
             settings,
             authority,
             folder,
@@ -159,10 +160,7 @@ impl ControlPlane {
 
     /// A client that speaks as the user of this kubeconfig.
     pub async fn client_of(&self, kubeconfig: &Path) -> kube::Client {
-        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        kube::Client::try_from(config).unwrap()
+        client_of(kubeconfig).await
     }
 
     /// The API server's URL.
@@ -229,21 +227,21 @@ impl ControlPlane {
     }
 
     /// SIGKILL for the API server. Its port stays reserved.
-    pub fn kill_api_server(&mut self) {
-        self.api_server = None;
+    pub fn kill_api_server(&self) {
+        *lock(&self.api_server) = None;
     }
 
     /// Starts the API server, again and on the same port after [`Self::kill_api_server`]; returns when it is ready.
-    pub fn start_api_server(&mut self) {
+    pub fn start_api_server(&self) {
         // The old one must be gone: both would get connections otherwise.
-        self.api_server = None;
-        self.api_server = Some(self.daemon("kube-apiserver", self.api_server_flags()));
+        self.kill_api_server();
+        *lock(&self.api_server) = Some(self.daemon("kube-apiserver", self.api_server_flags()));
         self.wait_for("/readyz");
     }
 
     /// Sends the API server a signal: `STOP` makes it one that accepts and never answers, `CONT` ends that.
     pub fn signal_api_server(&self, signal: Signal) {
-        self.api_server.as_ref().expect("the API server runs").signal(signal);
+        lock(&self.api_server).as_ref().expect("the API server runs").signal(signal);
     }
 
     fn run(&self, program: &str, args: &[&str], input: &str) -> Ran {
@@ -252,7 +250,7 @@ impl ControlPlane {
         Ran::run(&tool(program), &args, input, &self.folder.path().join("home"))
     }
 
-    fn start_etcd(&mut self) {
+    fn start_etcd(&self) {
         let flags = vec![
             format!("--data-dir={}", self.folder.path().join("etcd").display()),
             format!("--listen-client-urls={}", self.etcd_url()),
@@ -264,7 +262,7 @@ impl ControlPlane {
             "--log-level=warn".to_owned(),
         ];
         let etcd = self.daemon("etcd", flags);
-        self.others.push(etcd);
+        lock(&self.others).push(etcd);
     }
 
     /// A socket in our folder: no port to collide on, and nobody else's way in.
@@ -299,7 +297,7 @@ impl ControlPlane {
         flags
     }
 
-    fn start_controller_manager(&mut self) {
+    fn start_controller_manager(&self) {
         let ca = self.authority.files();
         let kubeconfig = self.kubeconfig_of("system:kube-controller-manager", "");
         let mut flags = vec![
@@ -314,15 +312,15 @@ impl ControlPlane {
         flags.extend(self.controller_flags());
         flags.extend(self.settings.controller_manager_flags.iter().cloned());
         let controller_manager = self.daemon("kube-controller-manager", flags);
-        self.others.push(controller_manager);
+        lock(&self.others).push(controller_manager);
     }
 
-    fn start_scheduler(&mut self) {
+    fn start_scheduler(&self) {
         let kubeconfig = self.kubeconfig_of("system:kube-scheduler", "");
         let mut flags = vec![format!("--kubeconfig={}", kubeconfig.display())];
         flags.extend(self.controller_flags());
         let scheduler = self.daemon("kube-scheduler", flags);
-        self.others.push(scheduler);
+        lock(&self.others).push(scheduler);
     }
 
     /// What controller-manager and scheduler have in common: alone of their kind, without a port.
@@ -341,20 +339,21 @@ impl ControlPlane {
     }
 
     /// Waits until a GET of `path` succeeds.
-    fn wait_for(&mut self, path: &str) {
+    fn wait_for(&self, path: &str) {
         let start = Instant::now();
         while !on_a_runtime(async { self.answers(path).await }) {
-            let all_run = self.daemons().all(Daemon::runs);
+            let all_run = self.all(Daemon::runs).into_iter().all(|runs| runs);
             if !all_run || start.elapsed() > READY_WITHIN {
-                let reports: Vec<String> = self.daemons().map(Daemon::report).collect();
+                let reports = self.all(Daemon::report);
                 panic!("no answer to {path} after {:?}\n{}", start.elapsed(), reports.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    fn daemons(&mut self) -> impl Iterator<Item = &mut Daemon> {
-        self.api_server.iter_mut().chain(&mut self.others)
+    fn all<T>(&self, ask: impl Fn(&mut Daemon) -> T) -> Vec<T> {
+        let (mut api_server, mut others) = (lock(&self.api_server), lock(&self.others));
+        api_server.iter_mut().chain(&mut *others).map(ask).collect()
     }
 
     async fn answers(&self, path: &str) -> bool {
@@ -362,6 +361,18 @@ impl ControlPlane {
         let client = self.client().await;
         matches!(tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await, Ok(Ok(_)))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client that speaks as the user of this kubeconfig, on the runtime that this is called on.
+pub(crate) async fn client_of(kubeconfig: &Path) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    kube::Client::try_from(config).unwrap()
 }
 
 impl std::fmt::Debug for ControlPlane {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::background::Background;
 use crate::port::Port;
 
 /// How many connections may wait to be taken.
@@ -17,14 +17,11 @@ const BACKLOG: i32 = 128;
 type Serve = Arc<dyn Fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A listening port. While it is shut connections are refused, and nobody else gets the port.
-///
-/// It has a runtime of its own: tests on several runtimes may share it.
 pub(crate) struct Gate {
     port: Port,
     serve: Serve,
     listening: Mutex<Option<Listening>>,
-    // Taken when it is dropped.
-    runtime: Option<Runtime>,
+    background: Background,
 }
 
 /// What runs while the gate is open.
@@ -40,12 +37,11 @@ impl Gate {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let gate = Self {
             port: Port::reserve(),
             serve: Arc::new(move |client| Box::pin(serve(client))),
             listening: Mutex::default(),
-            runtime: Some(runtime.unwrap()),
+            background: Background::new("gate"),
         };
         gate.open_again();
         gate
@@ -71,7 +67,7 @@ impl Gate {
         if listening.is_some() {
             return;
         }
-        let runtime = self.runtime.as_ref().expect("it is not dropped");
+        let runtime = self.background.handle();
         let _in_it = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(self.listener()).unwrap();
         let serve = Arc::clone(&self.serve);
@@ -101,16 +97,6 @@ impl Gate {
         let listener = TcpListener::from(server);
         listener.set_nonblocking(true).unwrap();
         listener
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.shut();
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting is not allowed on the runtime of a test.
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -36,7 +36,7 @@ fn config_map(name: &str) -> ConfigMap {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_is_there_after_the_api_server_was_killed() {
-    let mut plane = ControlPlane::start(Settings::api_only());
+    let plane = ControlPlane::start(Settings::api_only());
     let client = plane.client().await;
     let version = client.apiserver_version().await.unwrap();
     assert!(version.git_version.starts_with("v1.36."), "{version:?}");

@@ -156,9 +156,10 @@ async fn what_is_changed_by_hand_comes_back_and_what_others_add_stays() {
         let good = now().await.pointer(pointer).cloned().unwrap();
         let changed = serde_json::to_value(by_hand(patch).await).unwrap();
         assert_ne!(changed.pointer(pointer), Some(&good), "the change is none: {what}");
-        let took =
-            place.eventually(&format!("{what} is back"), async || same(now().await.pointer(pointer), &good));
-        println!("{what} is back after {:?}", took.await);
+        let took = place
+            .eventually(&format!("{what} is back"), async || same(now().await.pointer(pointer), &good))
+            .await;
+        println!("{what} is back after {took:?}");
     }
     let end = now().await;
     for pointer in [
@@ -169,7 +170,10 @@ async fn what_is_changed_by_hand_comes_back_and_what_others_add_stays() {
         assert_eq!(end.pointer(pointer), added.pointer(pointer), "{pointer}");
     }
     let variables = &end["spec"]["template"]["spec"]["containers"][0]["env"];
-    assert!(variables.as_array().unwrap().contains(&json!({"name": "HTTP_PROXY", "value": "p"})), "{variables}");
+    assert!(
+        variables.as_array().unwrap().contains(&json!({"name": "HTTP_PROXY", "value": "p"})),
+        "{variables}"
+    );
     assert_eq!(place.condition("cats", "Ready").await.0, "True");
     place.event("cats", "DeploymentUpdated").await;
 }

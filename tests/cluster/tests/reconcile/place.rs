@@ -233,9 +233,8 @@ impl<'a> Place<'a> {
     /// All of their writes but those to leases and events.
     pub fn all_writes(&self) -> Vec<Request> {
         let aside = ["leases", "events"];
-        self.audit.since(self.began, |request| {
-            self.is_ours(request) && !aside.contains(&request.resource.as_str())
-        })
+        self.audit
+            .since(self.began, |request| self.is_ours(request) && !aside.contains(&request.resource.as_str()))
     }
 
     fn is_ours(&self, request: &Request) -> bool {

@@ -56,8 +56,11 @@ async fn nothing_is_written_while_nothing_changes() {
     place.reaches("busy", 0).await;
     place.event("busy", "ScaledIn").await;
     let notes = place.notes("busy").await;
-    let scaled: Vec<&str> =
-        notes.iter().filter(|(reason, _)| reason.starts_with("Scaled")).map(|(_, note)| note.as_str()).collect();
+    let scaled: Vec<&str> = notes
+        .iter()
+        .filter(|(reason, _)| reason.starts_with("Scaled"))
+        .map(|(_, note)| note.as_str())
+        .collect();
     let numbers = place.replicas.of("busy-workers").numbers();
     assert_eq!(numbers[..3], [0, 3, 5]);
     assert_eq!(scaled.len(), numbers.len() - 1, "{notes:#?}");

@@ -44,5 +44,8 @@ async fn a_rollout_lets_busy_workers_finish_their_job() {
     let numbers = place.replicas.of("cats-workers").numbers();
     assert_eq!(numbers, [0, 8], "the number of replicas is none of a rollout's business");
     assert_eq!(place.condition("cats", "Ready").await.0, "True");
-    println!("{} workers were told to go with a job in hand, and all of them finished it", report.interrupted.len());
+    println!(
+        "{} workers were told to go with a job in hand, and all of them finished it",
+        report.interrupted.len()
+    );
 }

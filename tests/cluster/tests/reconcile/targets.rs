@@ -66,15 +66,17 @@ async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
     place.busy(4).await;
     let theirs = place.deployments().get("thumbnailer").await.unwrap();
     assert!(theirs.owner_references().is_empty(), "it belongs to somebody else");
-    let fields: Vec<_> = theirs.managed_fields().iter().filter_map(|entry| entry.manager.as_deref()).collect();
+    let fields: Vec<_> =
+        theirs.managed_fields().iter().filter_map(|entry| entry.manager.as_deref()).collect();
     assert!(!fields.contains(&"reelpool-operator"), "nothing but the replicas is Reelpool's: {fields:?}");
 
     // One is done; nobody knows which, so all stay while one message is in flight.
     place.sqs.send(&place.sqs.create("thumbs"), 1, "0");
-    place.for_all_of(Duration::from_secs(6), "four stay", async || {
-        place.asked("thumbnailer").await == Some(4) || place.asked("thumbnailer").await == Some(5)
-    })
-    .await;
+    place
+        .for_all_of(Duration::from_secs(6), "four stay", async || {
+            place.asked("thumbnailer").await == Some(4) || place.asked("thumbnailer").await == Some(5)
+        })
+        .await;
     place.crowd.release();
     place.theirs_reaches("thumbnailer", 0).await;
     assert_eq!(place.crowd.report().done, 5);

@@ -41,7 +41,9 @@ impl Place<'_> {
     pub async fn events(&self, pool: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.name);
         let mut events = events.list(&ListParams::default()).await.unwrap().items;
-        events.retain(|event| event.regarding.as_ref().is_some_and(|about| about.name.as_deref() == Some(pool)));
+        events.retain(|event| {
+            event.regarding.as_ref().is_some_and(|about| about.name.as_deref() == Some(pool))
+        });
         events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
         events
     }

@@ -24,7 +24,8 @@ impl Place<'_> {
         assert!(message.contains(&words), "{message}");
         assert_eq!(self.condition(pool, "Ready").await.1, "OtherWriter");
         assert!(self.event(pool, "OtherWriter").await.contains(&words));
-        let event = self.events(pool).await.into_iter().find(|event| event.reason.as_deref() == Some("OtherWriter"));
+        let event =
+            self.events(pool).await.into_iter().find(|event| event.reason.as_deref() == Some("OtherWriter"));
         assert_eq!(event.unwrap().type_.as_deref(), Some("Warning"));
     }
 }
@@ -47,7 +48,8 @@ async fn another_writer_of_the_replicas_is_named_and_not_fought() {
     }
 
     let start = Instant::now();
-    let _ = place.plane.kubectl(&["scale", "-n", "contested", "deployment/by-hand-workers", "--replicas=5"]).ok();
+    let _ =
+        place.plane.kubectl(&["scale", "-n", "contested", "deployment/by-hand-workers", "--replicas=5"]).ok();
     // Fewer than its minimum: it writes without any metrics.
     place.plane.apply(
         r"
@@ -79,7 +81,12 @@ spec:
     gitops().await;
     while start.elapsed() < HOLD.saturating_sub(Duration::from_secs(3)) {
         for pool in POOLS {
-            assert_eq!(place.scaled(pool), 1, "{pool}: it writes against another after {:?}", start.elapsed());
+            assert_eq!(
+                place.scaled(pool),
+                1,
+                "{pool}: it writes against another after {:?}",
+                start.elapsed()
+            );
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
@@ -90,7 +97,9 @@ spec:
     place
         .eventually("the HPA insists", async || {
             let (_, _, message) = place.condition("by-hpa", "ReplicasContested").await;
-            place.scaled("by-hpa") == 2 && !message.is_empty() && place.asked("by-hpa-workers").await == Some(4)
+            place.scaled("by-hpa") == 2
+                && !message.is_empty()
+                && place.asked("by-hpa-workers").await == Some(4)
         })
         .await;
     place

@@ -79,7 +79,8 @@ async fn pods_that_are_refused_or_do_not_start_are_told() {
     place
         .eventually("its pod is there", async || {
             let pods = place.living_pods().await;
-            let found = pods.iter().find(|pod| pod.labels().get("reelpool.dev/pool").is_some_and(|of| of == "birds"));
+            let found =
+                pods.iter().find(|pod| pod.labels().get("reelpool.dev/pool").is_some_and(|of| of == "birds"));
             name = found.map(ResourceExt::name_any).unwrap_or_default();
             !name.is_empty()
         })
