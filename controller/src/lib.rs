@@ -23,7 +23,8 @@ pub mod queue;
 pub mod signals;
 pub mod telemetry;
 
-use args::{Args, Command, UpArgs, UpOptions};
+use args::operator::host_name;
+use args::{Args, Command, OperatorArgs, OperatorOptions, UpArgs, UpOptions};
 use local::UpError;
 use local::screen::Screen;
 
@@ -37,6 +38,7 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Up(args) => up(*args),
+        Command::Operator(args) => operate(*args),
         Command::Crd(args) => {
             crd::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
         }
@@ -67,6 +69,26 @@ fn up(args: UpArgs) -> ExitCode {
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
         Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
+fn operate(args: OperatorArgs) -> ExitCode {
+    let options = match OperatorOptions::read(args, &host_name()) {
+        Ok(options) => options,
+        Err(error) => return fail(&error, WRONG_USAGE),
+    };
+    telemetry::start(options.log_format, &Screen::stderr());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(source) => return fail(&UpError::System { action: "start the runtime", source }, FAILED),
+    };
+    let ended = runtime.block_on(operator::run(options));
+    // A write that is still on its way is not waited for: it carries its precondition.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, FAILED),
     }
 }

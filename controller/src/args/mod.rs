@@ -3,10 +3,12 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub mod crd;
+pub mod operator;
 pub mod probe;
 pub mod up;
 
 pub use crd::CrdArgs;
+pub use operator::{OperatorArgs, OperatorOptions};
 pub use probe::ProbeArgs;
 pub use up::{UpArgs, UpOptions};
 
@@ -45,6 +47,18 @@ that speaks their protocols at --endpoint-url.
 Exit code: 0 fine; 1 failure; 2 wrong usage; 3 with --exit-when-done when masters failed for good; 130 after a \
 second Ctrl-C, or with --exit-when-done after the first.")]
     Up(Box<UpArgs>),
+    /// Run the fleets of a Kubernetes cluster: a Deployment for each WorkerPool
+    #[command(long_about = "\
+Runs the fleets of a Kubernetes cluster. For each WorkerPool it keeps a Deployment of workers, looks at the pool's \
+queue, and sets the number of replicas: from nothing to the maximum in one write, and back by draining idle workers \
+first. Of several operators one leads, by a Lease; the others stand by.
+
+The chart charts/reelpool sets all of this up. Outside a cluster it takes KUBECONFIG; options may also be given as \
+environment variables. On --listen it serves /healthz, /readyz, /metrics and \
+/v1/pools/NAMESPACE/NAME/decisions.
+
+Exit code: 0 told to stop; 1 failure, also when another leads from now on; 2 wrong usage.")]
+    Operator(Box<OperatorArgs>),
     /// Print the definition of the `WorkerPool` resource, as `kubectl apply -f -` takes it
     Crd(CrdArgs),
     /// Ask a URL until it answers that all is well, and print the answer

@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 /// How many lines may wait for the reader; more are left out.
 const WAITING: usize = 64;
+/// How long the end of the process waits for the reader of the last lines.
+const AT_THE_END: Duration = Duration::from_secs(2);
 
-/// A log of decisions.
+/// A log of decisions. Dropped, it waits a moment for the last lines to be written.
 #[derive(Debug)]
 pub struct DecisionLog {
     inner: Mutex<Inner>,
@@ -81,6 +83,12 @@ impl DecisionLog {
     }
 }
 
+impl Drop for DecisionLog {
+    fn drop(&mut self) {
+        self.finish(AT_THE_END);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +151,7 @@ mod tests {
         }
         assert_eq!(log.lock().left_out, 10);
         barrier.wait();
-        log.finish(SOON);
+        drop(log);
         assert_eq!(out.0.lock().unwrap().split(|byte| *byte == b'\n').count(), 1 + WAITING + 1);
     }
 

@@ -33,6 +33,14 @@ pub enum OperatorError {
     /// Signals cannot be heard.
     #[error("signals cannot be listened for: {0}")]
     Signals(io::Error),
+    /// The system refused what the operator cannot do without.
+    #[error("cannot {action}: {detail}")]
+    Setup {
+        /// What was to be done.
+        action: &'static str,
+        /// What was met.
+        detail: String,
+    },
     /// There is no key for drain tokens.
     #[error(transparent)]
     DrainKey(#[from] DrainKeyError),
@@ -47,6 +55,10 @@ impl OperatorError {
         Self::NoCluster(error.to_string())
     }
 
+    pub(super) fn setup(action: &'static str, error: impl std::error::Error) -> Self {
+        Self::Setup { action, detail: error.to_string() }
+    }
+
     /// A stable category for logs and metrics.
     #[must_use]
     pub fn category(&self) -> &'static str {
@@ -56,6 +68,7 @@ impl OperatorError {
             Self::Forbidden(_) => "forbidden",
             Self::Listen { .. } => "listen",
             Self::Signals(_) => "signals",
+            Self::Setup { .. } => "setup",
             Self::DrainKey(_) => "drain_key",
             Self::Lease(error) => error.category(),
         }

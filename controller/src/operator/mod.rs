@@ -31,10 +31,12 @@ pub mod contest;
 pub mod context;
 pub mod deployment;
 pub mod drain_key;
+pub mod environment;
 pub mod error;
 pub mod events;
 pub mod members;
 pub mod observe;
+pub mod overlay;
 pub mod pass;
 pub mod plan;
 pub mod pods;
@@ -54,10 +56,10 @@ use validate::Defaults;
 
 use crate::args::operator::OperatorOptions;
 use crate::clock::Clock;
-use crate::decisions::Decisions;
+use crate::decisions::{DEFAULT_TOTAL_BYTES, DecisionLog, Decisions};
 use crate::fleet::FleetClient;
 use crate::http::{self, Health};
-use crate::lease::{self, LeaseConfig, Leadership, Timing};
+use crate::lease::{self, Leadership, LeaseConfig};
 use crate::metrics::{Metrics, PoolName};
 use crate::queue::sqs::SqsService;
 use crate::signals::Signals;
@@ -74,8 +76,7 @@ const SWEEP_WITHIN: Duration = Duration::from_secs(60);
 /// What readiness waits for.
 const CACHES: &str = "caches";
 /// How long a question to SQS may take, a try and all of them: well within the age at which a sample is stale.
-const PATIENCE: Patience =
-    Patience { attempt: Duration::from_secs(3), call: Some(Duration::from_secs(6)) };
+const PATIENCE: Patience = Patience { attempt: Duration::from_secs(3), call: Some(Duration::from_secs(6)) };
 
 /// Runs the operator until it is told to stop, or does not lead any more.
 pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
@@ -84,8 +85,10 @@ pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
     let client = Client::try_from(config.clone()).map_err(OperatorError::client)?;
     let clock = Clock::start();
     let health = Health::default();
-    let metrics = Metrics::new(clock);
-    let decisions = Arc::new(Decisions::new(options.decisions));
+    let metrics = Metrics::new(clock).map_err(|error| OperatorError::setup("make the metrics", error))?;
+    let log = options.log_decisions.then(DecisionLog::stdout).transpose();
+    let log = log.map_err(|error| OperatorError::setup("start the log of decisions", error))?;
+    let decisions = Arc::new(Decisions::new(options.decisions, DEFAULT_TOTAL_BYTES, log));
     health.wait_for(CACHES, "the pools, Deployments and pods have not been read yet");
     let server = http::serve(options.listen, health.clone(), metrics.clone(), Arc::clone(&decisions))
         .await
@@ -146,7 +149,7 @@ async fn lead(
         namespace: options.namespace.clone(),
         name: options.lease_name.clone(),
         identity: options.identity.clone(),
-        timing: Timing::default(),
+        timing: options.lease_timing,
         health: health.clone(),
     };
     Ok(Some(lease::acquire(lease).await?))
@@ -239,7 +242,8 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let watch = watcher(scope::<K>(client, namespace), config.streaming_lists()).default_backoff().modify(trim);
+    let watch =
+        watcher(scope::<K>(client, namespace), config.streaming_lists()).default_backoff().modify(trim);
     (store, reflector::reflector(writer, watch).boxed())
 }
 
@@ -257,10 +261,13 @@ async fn watch_over(
             tracing::warn!(%error, "pods cannot be watched");
         }
     });
-    let controller = Controller::new(scope::<Guarded>(&context.client, namespace), watcher::Config::default().streaming_lists())
-        .with_config(ControllerConfig::default())
-        .reconcile_on(pools_of(deployments))
-        .graceful_shutdown_on(stop);
+    let controller = Controller::new(
+        scope::<Guarded>(&context.client, namespace),
+        watcher::Config::default().streaming_lists(),
+    )
+    .with_config(ControllerConfig::default())
+    .reconcile_on(pools_of(deployments))
+    .graceful_shutdown_on(stop);
     let known = controller.store();
     let passes = {
         let context = Arc::clone(&context);
@@ -271,7 +278,9 @@ async fn watch_over(
             move |pool: Arc<Guarded>, context: Arc<Context>| {
                 let (caches, health) = (caches.clone(), health.clone());
                 async move {
-                    if caches.0.wait_until_ready().await.is_err() || caches.1.wait_until_ready().await.is_err() {
+                    if caches.0.wait_until_ready().await.is_err()
+                        || caches.1.wait_until_ready().await.is_err()
+                    {
                         return Ok(Action::requeue(Duration::from_secs(1)));
                     }
                     health.ready(CACHES);

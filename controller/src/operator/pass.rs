@@ -189,32 +189,34 @@ impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
         let token = context.key.token(&state.uid);
-        let defaults = Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
+        let defaults =
+            Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
-        let hands = Hands {
-            client: context.client.clone(),
-            namespace: &valid.namespace,
-            rights: &context.rights,
-        };
+        let hands =
+            Hands { client: context.client.clone(), namespace: &valid.namespace, rights: &context.rights };
 
         let seen = self.find(&valid, &hands, &token, state).await?;
         self.see_condemned(&seen, state);
         let answers = self.ask(&valid, &seen, state).await;
-        let queue_error = answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
+        let queue_error =
+            answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
         let (observation, known) = self.take(answers, &seen, state);
         let record = self.decide(&valid, &seen, observation, state);
         let decision = &record.decision;
 
         self.see_other_writers(&seen, state);
         let now = context.clock.now();
-        let plan = plan(decision, Fleet {
-            current: seen.deployment.replicas,
-            pods: &known,
-            condemned: &state.condemned,
-            is_rolling_out: seen.deployment.is_rolling_out(),
-            can_drain: seen.port.is_some(),
-            may_write: state.contest.may_write(now),
-        });
+        let plan = plan(
+            decision,
+            Fleet {
+                current: seen.deployment.replicas,
+                pods: &known,
+                condemned: &state.condemned,
+                is_rolling_out: seen.deployment.is_rolling_out(),
+                can_drain: seen.port.is_some(),
+                may_write: state.contest.may_write(now),
+            },
+        );
         let deployment = self.apply(&plan, &seen, &hands, &record, state).await?;
 
         let findings = Findings {
@@ -272,8 +274,7 @@ impl Pass<'_> {
         state: &mut PoolState,
     ) -> Result<DeploymentView, PassError> {
         let name = wanted.metadata.name.clone().unwrap_or_default();
-        let found =
-            self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
+        let found = self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
         let hash = {
             let mut hasher = DefaultHasher::new();
             serde_json::to_string(wanted).unwrap_or_default().hash(&mut hasher);
@@ -281,7 +282,11 @@ impl Pass<'_> {
         };
         let Some(found) = found else {
             let made = hands.create(wanted).await?;
-            self.context.events.publish(self.pool, What::DeploymentCreated, &format!("created Deployment {name}"));
+            self.context.events.publish(
+                self.pool,
+                What::DeploymentCreated,
+                &format!("created Deployment {name}"),
+            );
             state.contest.forget_ours();
             state.condemned.clear();
             return Ok(applied(state, hash, made));
@@ -455,13 +460,7 @@ impl Pass<'_> {
         Ok(written)
     }
 
-    async fn tell_workers(
-        &self,
-        ids: &[WorkerId],
-        question: Question,
-        seen: &Seen,
-        state: &mut PoolState,
-    ) {
+    async fn tell_workers(&self, ids: &[WorkerId], question: Question, seen: &Seen, state: &mut PoolState) {
         let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return };
         let ids: BTreeSet<&WorkerId> = ids.iter().collect();
         let asked_at = self.context.clock.now();
@@ -472,7 +471,9 @@ impl Pass<'_> {
             match answer {
                 Ok(status) => state.members.answered(&id, Some(status), asked_at),
                 // Its state is read anew before anything else is planned for it.
-                Err(error) => tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer"),
+                Err(error) => {
+                    tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer")
+                }
             }
         }
     }
@@ -483,12 +484,15 @@ impl Pass<'_> {
             Sample::Missing { .. } => None,
         };
         let ready = seen.pods.iter().filter(|pod| pod.ready_since.is_some()).count();
-        self.context.metrics.pool(self.name, PoolFacts {
-            desired: record.decision.target,
-            ready: u32::try_from(ready).unwrap_or(u32::MAX),
-            workers: record.decision.explain.workers.unwrap_or_default(),
-            depth,
-        });
+        self.context.metrics.pool(
+            self.name,
+            PoolFacts {
+                desired: record.decision.target,
+                ready: u32::try_from(ready).unwrap_or(u32::MAX),
+                workers: record.decision.explain.workers.unwrap_or_default(),
+                depth,
+            },
+        );
     }
 
     /// After how long to look again, from the start of this pass.
