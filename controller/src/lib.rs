@@ -3,7 +3,7 @@
 //! The decision itself is `reelpool-core`; here are the shells around it. [`local`] is the one-machine shell,
 //! `reelpool up`. [`queue`] tells how long a queue is, [`fleet`] what the workers are doing.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub mod operator;
 pub mod pool_name;
 pub mod probe;
 pub mod queue;
+pub mod replay;
 pub mod signals;
 pub mod telemetry;
 
@@ -45,6 +46,11 @@ pub fn run(args: Args) -> ExitCode {
         Command::Probe(args) => {
             probe::run(&args).map_or_else(|error| fail(&error, FAILED), |()| ExitCode::SUCCESS)
         }
+        Command::Replay(args) => match replay::run(&args, &mut BufWriter::new(std::io::stdout())) {
+            Ok(summary) if summary.is_fine() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::from(FAILED),
+            Err(error) => fail(&error, FAILED),
+        },
     }
 }
 

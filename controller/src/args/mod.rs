@@ -5,11 +5,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub mod crd;
 pub mod operator;
 pub mod probe;
+pub mod replay;
 pub mod up;
 
 pub use crd::CrdArgs;
 pub use operator::{OperatorArgs, OperatorOptions};
 pub use probe::ProbeArgs;
+pub use replay::ReplayArgs;
 pub use up::{UpArgs, UpOptions};
 
 /// What `reelpool` was asked to do.
@@ -63,6 +65,17 @@ Exit code: 0 told to stop; 1 failure, also when another leads from now on; 2 wro
     Crd(CrdArgs),
     /// Ask a URL until it answers that all is well, and print the answer
     Probe(ProbeArgs),
+    /// Make recorded decisions again, and tell where this version would decide otherwise
+    #[command(long_about = "\
+Makes recorded decisions again, and tells where this version would decide otherwise, or where a decision breaks a rule \
+that must hold of all.
+
+FILE has one decision a line: the decisions.jsonl of `reelpool up`, what the operator serves at \
+/v1/pools/NAMESPACE/NAME/decisions, or what it writes to its standard output with --log-decisions. A last line that was \
+cut off is left out.
+
+Exit code: 0 every decision would be the same; 1 some would not, or the file cannot be read; 2 wrong usage.")]
+    Replay(ReplayArgs),
 }
 
 /// How log lines look.
