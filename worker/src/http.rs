@@ -56,7 +56,8 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-fn router(served: Served) -> Router {
+/// What [`serve`] serves.
+pub fn router(served: Served) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))

@@ -159,10 +159,7 @@ impl ControlPlane {
 
     /// A client that speaks as the user of this kubeconfig.
     pub async fn client_of(&self, kubeconfig: &Path) -> kube::Client {
-        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        kube::Client::try_from(config).unwrap()
+        client_of(kubeconfig).await
     }
 
     /// The API server's URL.
@@ -362,6 +359,14 @@ impl ControlPlane {
         let client = self.client().await;
         matches!(tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await, Ok(Ok(_)))
     }
+}
+
+/// A client that speaks as the user of this kubeconfig, on the runtime that this is called on.
+pub(crate) async fn client_of(kubeconfig: &Path) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    kube::Client::try_from(config).unwrap()
 }
 
 impl std::fmt::Debug for ControlPlane {

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -55,6 +56,18 @@ impl Daemon {
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal)
             .unwrap_or_else(|error| panic!("could not signal {}: {error}", self.name));
+    }
+
+    /// Waits until it ends by itself, and says how; panics with the end of its log past `limit`.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < limit, "it still runs after {limit:?}\n{}", self.report());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// SIGKILL; returns when the process is gone and its sockets with it.

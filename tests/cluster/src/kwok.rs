@@ -1,6 +1,7 @@
 //! Fake nodes whose pods run nothing and are Ready at once: kwok.
 
 use std::fmt::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,9 +19,12 @@ use crate::wait::on_a_runtime;
 const STAGES: &str = include_str!("kwok.yaml");
 /// Our nodes bear this label; kwok leaves all others alone.
 const OURS: &str = "reelpool.dev/node=kwok";
-/// Pods' addresses. All of 127.0.0.0/8 is this machine: a server of the test on 0.0.0.0 is reached under every pod's
-/// address. Nothing else uses this part of it.
-const POD_RANGE: &str = "127.64.0.0/10";
+/// Pods' addresses are 127.64.0.0 to 127.127.255.255. All of 127.0.0.0/8 is this machine: a server of the test on
+/// 0.0.0.0 is reached under every pod's address. Nothing else uses this part of it, and each kwok has a 64th of it to
+/// itself, so that servers of two tests may listen under their pods' addresses at the same time.
+const RANGES: std::ops::RangeInclusive<u8> = 64..=127;
+/// Who listens on it under the last address of a range has the range.
+const RANGE_PORT: u16 = 10_250;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many nodes, and how their pods behave.
@@ -50,12 +54,14 @@ impl Default for KwokSettings {
 #[derive(Debug)]
 pub struct Kwok {
     _daemon: Daemon,
+    _range: TcpListener,
 }
 
 impl Kwok {
     /// Starts kwok, makes the nodes, and returns when they are Ready.
     #[must_use]
     pub fn start(plane: &ControlPlane, settings: &KwokSettings) -> Self {
+        let (range, cidr) = reserve_range();
         let config = plane.folder().join("kwok.yaml");
         std::fs::write(&config, stages(settings)).unwrap();
         let mut command = Command::new(tool("kwok"));
@@ -63,7 +69,7 @@ impl Kwok {
             .arg(format!("--config={}", config.display()))
             .arg(format!("--kubeconfig={}", plane.admin_kubeconfig().display()))
             .arg(format!("--manage-nodes-with-label-selector={OURS}"))
-            .arg(format!("--cidr={POD_RANGE}"))
+            .arg(format!("--cidr={cidr}"))
             .arg("--node-ip=127.0.0.1")
             // Without leases of their own the nodes are taken for dead now and then.
             .arg("--node-lease-duration-seconds=40")
@@ -77,8 +83,17 @@ impl Kwok {
             assert!(!late, "kwok's nodes are not Ready after {:?}\n{}", start.elapsed(), daemon.report());
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { _daemon: daemon }
+        Self { _daemon: daemon, _range: range }
     }
+}
+
+/// Addresses that no other kwok of this machine gives to its pods, for as long as the listener is there.
+fn reserve_range() -> (TcpListener, String) {
+    let mut ranges = RANGES.filter_map(|range| {
+        let holder = TcpListener::bind((Ipv4Addr::new(127, range, 255, 254), RANGE_PORT)).ok()?;
+        Some((holder, format!("127.{range}.0.0/16")))
+    });
+    ranges.next().expect("fewer than 64 kwoks run on this machine")
 }
 
 fn stages(settings: &KwokSettings) -> String {

@@ -11,22 +11,37 @@
     reason = "tests"
 )]
 
+mod audit;
+mod background;
 mod certificates;
 mod control_plane;
+mod crowd;
 mod daemon;
 mod folder;
 mod kubeconfig;
 mod kwok;
+mod memory_sqs;
+mod operator;
+mod pools;
 mod port;
 mod ran;
+mod replicas;
+mod samples;
 mod tools;
 mod wait;
 
+pub use audit::{Audit, Deletion, Request};
 pub use certificates::Issued;
 pub use control_plane::{ControlPlane, Qps, Settings};
+pub use crowd::{Behaviour, Crowd, CrowdReport, HELD, Interruption, Source};
 pub use daemon::Daemon;
 pub use folder::Folder;
 pub use kwok::{Kwok, KwokSettings};
+pub use memory_sqs::{Counts, MemorySqs};
+pub use operator::{Answer, OPERATOR_USER, Operator, OperatorSettings, install};
+pub use pools::{PoolSpec, Pools};
 pub use ran::Ran;
+pub use replicas::{Replicas, Seen};
+pub use samples::Samples;
 pub use tools::tool;
 pub use wait::{eventually, on_a_runtime};

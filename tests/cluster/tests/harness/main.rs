@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod control_plane;
+mod crowd;
 mod gone;
 mod pods;
