@@ -41,13 +41,12 @@ impl Place<'_> {
 async fn a_queue_that_fails_holds_its_fleet_and_no_other() {
     let place = Place::new("faulty").await;
     let mut operator = place.lead();
-    place.crowd.hold();
     for (pool, ..) in SICK {
         place.make(pool, json!({})).await;
-        place.send(pool, 2);
+        place.send_held(pool, 2);
     }
     place.make("well", json!({})).await;
-    place.send("well", 2);
+    place.send_held("well", 2);
     place.busy(2 * SICK.len() + 2).await;
 
     for (pool, fault, ..) in SICK {
@@ -97,7 +96,6 @@ impl Place<'_> {
 async fn ten_pools_whose_queues_hang_slow_down_nobody() {
     let place = Place::new("hanging").await;
     let _operator = place.lead();
-    place.crowd.hold();
     for number in 0..10 {
         let pool = format!("sick-{number}");
         place.proxy.spoil(&pool, HANGS);
@@ -115,7 +113,7 @@ async fn ten_pools_whose_queues_hang_slow_down_nobody() {
         let pool = format!("well-{number}");
         place.is_well(&pool).await;
         let sent = Instant::now();
-        place.send(&pool, 1);
+        place.send_held(&pool, 1);
         place.reaches(&pool, 1).await;
         let rose = place.replicas.of(&format!("{pool}-workers")).rose_after(sent);
         reactions.push(rose.unwrap_or_else(Instant::now).duration_since(sent));

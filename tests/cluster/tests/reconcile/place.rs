@@ -11,7 +11,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use reelpool_api::WorkerPool;
 use reelpool_cluster::{
-    Audit, Behaviour, ControlPlane, Crowd, FaultProxy, Kwok, KwokSettings, MemorySqs, Operator,
+    Audit, Behaviour, ControlPlane, Crowd, FaultProxy, HELD, Kwok, KwokSettings, MemorySqs, Operator,
     OperatorSettings, Replicas, Request, Settings, Source, eventually,
 };
 use serde_json::{Value, json};
@@ -191,6 +191,11 @@ impl<'a> Place<'a> {
     /// Sends messages to the queue of a pool.
     pub fn send(&self, pool: &str, count: usize) {
         self.sqs.send(&self.sqs.create(pool), count, "job");
+    }
+
+    /// Sends messages that are worked on until the crowd's release.
+    pub fn send_held(&self, pool: &str, count: usize) {
+        self.sqs.send(&self.sqs.create(pool), count, HELD);
     }
 
     /// Waits until `condition` holds.

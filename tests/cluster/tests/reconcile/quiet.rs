@@ -15,8 +15,7 @@ async fn nothing_is_written_while_nothing_changes() {
     for pool in ["busy", "empty", "sick"] {
         place.make(pool, json!({})).await;
     }
-    place.crowd.hold();
-    place.send("busy", 3);
+    place.send_held("busy", 3);
     place.busy(3).await;
     // An answer that differs each time, as SQS's own do by the ids of their requests.
     place.proxy.spoil("sick", Fault::Fails);
@@ -50,7 +49,7 @@ async fn nothing_is_written_while_nothing_changes() {
     assert!(operator.is_ready());
 
     // One event for each change of the target, each with its reason in words.
-    place.send("busy", 2);
+    place.send_held("busy", 2);
     place.busy(5).await;
     place.crowd.release();
     place.reaches("busy", 0).await;

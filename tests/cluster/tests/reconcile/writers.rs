@@ -34,10 +34,9 @@ impl Place<'_> {
 async fn another_writer_of_the_replicas_is_named_and_not_fought() {
     let place = Place::new("contested").await;
     let _operator = place.lead();
-    place.crowd.hold();
     for pool in POOLS {
         place.make(pool, json!({})).await;
-        place.send(pool, 2);
+        place.send_held(pool, 2);
     }
     for pool in POOLS {
         place.reaches(pool, 2).await;
@@ -77,7 +76,7 @@ spec:
     place.contested_by("by-gitops", "argocd-controller", 3).await;
 
     // While it waits it writes nothing, whatever the queue says; others may.
-    place.send("by-hand", 6);
+    place.send_held("by-hand", 6);
     gitops().await;
     while start.elapsed() < HOLD.saturating_sub(Duration::from_secs(3)) {
         for pool in POOLS {

@@ -22,7 +22,7 @@ async fn what_a_person_must_mend_is_told_with_its_place() {
     place.plane.apply(theirs);
     let before = place.deployments().get("cats-workers").await.unwrap().metadata.generation;
     place.make("cats", json!({})).await;
-    place.send("cats", 3);
+    place.send_held("cats", 3);
     let message = place.told("cats", "Ready", "False", "NameTaken").await;
     assert!(message.contains("cats-workers") && message.contains("delete or rename it"), "{message}");
     let after = place.deployments().get("cats-workers").await.unwrap();
@@ -54,9 +54,8 @@ async fn pods_that_are_refused_or_do_not_start_are_told() {
     let quota = r#"{"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": "refused"},
         "spec": {"hard": {"pods": "2"}}}"#;
     place.plane.apply(quota);
-    place.crowd.hold();
     place.make("cats", json!({})).await;
-    place.send("cats", 4);
+    place.send_held("cats", 4);
     let message = place.told("cats", "WorkersAvailable", "False", "PodsRefused").await;
     assert!(message.contains("exceeded quota: few"), "{message}");
     assert_eq!(place.condition("cats", "Ready").await.1, "PodsRefused");
@@ -69,11 +68,11 @@ async fn pods_that_are_refused_or_do_not_start_are_told() {
     // Two pods that no node takes; of one the node then says that there is no such image.
     let nowhere = json!({"spec": {"nodeSelector": {"disk": "none"}}});
     place.make("dogs", json!({"worker": {"template": nowhere}})).await;
-    place.send("dogs", 2);
+    place.send_held("dogs", 2);
     let message = place.told("dogs", "WorkersAvailable", "False", "PodsDoNotStart").await;
     assert!(message.contains("Unschedulable") && message.contains("and 1 more"), "{message}");
     place.make("birds", json!({"worker": {"template": nowhere, "image": "nothing:1"}})).await;
-    place.send("birds", 1);
+    place.send_held("birds", 1);
     let pods: Api<Pod> = place.pods();
     let mut name = String::new();
     place
