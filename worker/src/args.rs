@@ -12,6 +12,7 @@ use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 use crate::events::Events;
 use crate::telemetry::LogFormat;
+use crate::token::DrainToken;
 
 /// Takes transcoding jobs from a queue, one at a time.
 #[derive(Debug, Parser)]
@@ -95,6 +96,15 @@ pub struct RunArgs {
     /// The bearer token that allows to drain; without one nobody may.
     #[arg(long, env = "REELPOOL_DRAIN_TOKEN", hide = true, hide_env_values = true)]
     pub drain_token: Option<String>,
+    /// The SHA-256 of that token, for where the token itself would be seen by too many.
+    #[arg(
+        long,
+        value_name = "HEX",
+        env = "REELPOOL_DRAIN_TOKEN_SHA256",
+        hide = true,
+        conflicts_with = "drain_token"
+    )]
+    pub drain_token_sha256: Option<DrainToken>,
     /// Tell what happens as JSON lines.
     #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
     pub events: Events,
@@ -109,6 +119,15 @@ pub struct RunArgs {
     pub log_format: LogFormat,
 }
 
+impl RunArgs {
+    /// The token that allows to drain, however it was given; without one nobody may.
+    #[must_use]
+    pub fn drain_token(&self) -> Option<DrainToken> {
+        let token = self.drain_token.as_deref().filter(|token| !token.is_empty()).map(DrainToken::of);
+        token.or_else(|| self.drain_token_sha256.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +136,26 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    fn read(more: &[&str]) -> Result<RunArgs, String> {
+        let least = ["reelpool-worker", "run", "--queue-url=spool:///q", "--masters=in", "--output=out"]
+            .map(str::to_owned);
+        let arguments = least.into_iter().chain(more.iter().map(|argument| (*argument).to_owned()));
+        match Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command {
+            Command::Run(args) => Ok(*args),
+        }
+    }
+
+    #[test]
+    fn the_token_or_its_hash_allows_to_drain() {
+        assert_eq!(read(&[]).unwrap().drain_token(), None);
+        assert_eq!(read(&["--drain-token="]).unwrap().drain_token(), None);
+        let by_token = read(&["--drain-token=abc"]).unwrap().drain_token();
+        let hash = "--drain-token-sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(by_token, read(&[hash]).unwrap().drain_token());
+        assert!(by_token.is_some());
+        assert!(read(&[hash, "--drain-token=abc"]).unwrap_err().contains("cannot be used with"));
+        assert!(read(&["--drain-token-sha256=abc"]).unwrap_err().contains("64 hexadecimal digits"));
     }
 }

@@ -1,7 +1,7 @@
 //! The worker's small HTTP server: health, metrics, status, drain.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 use crate::state::State;
+use crate::token::DrainToken;
 
 /// What the server serves.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Served {
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The bearer token that allows to drain; without one nobody may.
-    pub drain_token: Option<String>,
+    pub drain_token: Option<DrainToken>,
 }
 
 /// Binds `address` (port 0 takes any) and serves until the process ends. Returns the address bound.
@@ -33,7 +34,7 @@ pub struct Served {
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve(address: SocketAddr, served: Served) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = bind(address).await?;
     let bound = listener.local_addr()?;
     let router = router(served);
     tokio::spawn(async move {
@@ -42,6 +43,17 @@ pub async fn serve(address: SocketAddr, served: Served) -> io::Result<SocketAddr
         }
     });
     Ok(bound)
+}
+
+/// Binds `address`. Where the machine has no IPv6, "every address" is every one of IPv4.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == every && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
 }
 
 /// What [`serve`] serves.
@@ -104,14 +116,31 @@ fn allowed(served: &Served, headers: &HeaderMap) -> Result<(), Response> {
     };
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    if same(given.as_bytes(), token.as_bytes()) {
+    if token.admits(given) {
         return Ok(());
     }
     let ask = [(header::WWW_AUTHENTICATE, "Bearer")];
     Err((StatusCode::UNAUTHORIZED, ask, "the bearer token is missing or wrong\n").into_response())
 }
 
-/// Compares without telling by its time how much was right.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_is_also_every_one_of_ipv4() {
+        let listener = bind("[::]:0".parse().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (asked, heard) =
+            tokio::join!(tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)), listener.accept());
+        asked.unwrap();
+        heard.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_told() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let error = bind(listener.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
 }

@@ -22,3 +22,4 @@ pub mod start;
 pub mod state;
 pub mod store;
 pub mod telemetry;
+pub mod token;

@@ -132,11 +132,8 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
             what: "set up metrics",
             source: io::Error::other(error),
         })?);
-    let served = Served {
-        state: Arc::clone(&state),
-        metrics: Arc::clone(&metrics),
-        drain_token: args.drain_token.clone().filter(|token| !token.is_empty()),
-    };
+    let served =
+        Served { state: Arc::clone(&state), metrics: Arc::clone(&metrics), drain_token: args.drain_token() };
     let address = http::serve(args.listen, served)
         .await
         .map_err(|source| StartError::Listen { address: args.listen, source })?;

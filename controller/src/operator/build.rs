@@ -26,7 +26,7 @@ pub const PORT_NAME: &str = "status";
 const SCRATCH_VOLUME: &str = "scratch";
 /// The user and group of the worker's image; neither has a name or a home on any node.
 const NONROOT: i64 = 65_532;
-/// Old ReplicaSets kept for `kubectl rollout undo`.
+/// Old `ReplicaSets` kept for `kubectl rollout undo`.
 const REVISIONS: i32 = 2;
 /// After how many seconds without progress a rollout counts as failed.
 const PROGRESS_DEADLINE: i32 = 600;

@@ -35,7 +35,7 @@ fn read(change: Value) -> Result<ValidPool, InvalidPool> {
 }
 
 fn of_spec(change: Value) -> Result<ValidPool, InvalidPool> {
-    read(json!({ "spec": change }))
+    read([("spec".to_owned(), change)].into_iter().collect())
 }
 
 fn owned(pool: ValidPool) -> WorkerSettings {

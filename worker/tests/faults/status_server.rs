@@ -8,6 +8,7 @@ use reelpool_protocol::WorkerState::{Busy, Draining, Idle, Starting};
 use reelpool_protocol::WorkerStatus;
 use reelpool_protocol::status::{MAX_DRAIN_TERM_SECONDS, Stage};
 use reelpool_worker::http::{Served, serve};
+use reelpool_worker::token::DrainToken;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,7 +53,7 @@ impl Server {
         let served = Served {
             state: Arc::clone(&says.state),
             metrics: Arc::clone(&says.metrics),
-            drain_token: token.map(str::to_owned),
+            drain_token: token.map(DrainToken::of),
         };
         let address = serve("127.0.0.1:0".parse().unwrap(), served).await.unwrap();
         Self { world, script, worker: Some(worker), says, address }

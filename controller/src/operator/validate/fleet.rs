@@ -77,12 +77,12 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<ValidFleet> {
     match &spec.target_ref {
-        Some(target) => read_target(spec, target, problems),
+        Some(target) => Some(read_target(spec, target, problems)),
         None => owned(spec, queue, defaults, problems),
     }
 }
 
-fn read_target(spec: &WorkerPoolSpec, target: &TargetRef, problems: &mut Problems) -> Option<ValidFleet> {
+fn read_target(spec: &WorkerPoolSpec, target: &TargetRef, problems: &mut Problems) -> ValidFleet {
     let beside = [
         ("spec.masters", spec.masters.is_some()),
         ("spec.output", spec.output.is_some()),
@@ -101,7 +101,7 @@ fn read_target(spec: &WorkerPoolSpec, target: &TargetRef, problems: &mut Problem
     }
     let port = target.status_port.map(|port| problems.within("spec.targetRef.statusPort", port, 1..=65_535));
     let status_port = port.and_then(|port| u16::try_from(port).ok());
-    Some(ValidFleet::Target { name: target.name.clone(), status_port })
+    ValidFleet::Target { name: target.name.clone(), status_port }
 }
 
 fn owned(
