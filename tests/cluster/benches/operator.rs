@@ -194,8 +194,7 @@ async fn thousand_pools() {
     let requests = world.audit.since(start, |request| request.user == OPERATOR_USER).len();
     let questions = sqs.asked_in_all() - asked;
     let (resident, most) = operator.memory_kib();
-    let per_second =
-        |count: u64| format!("{:.1} /s", std::time::Duration::from_secs(count).as_secs_f64() / took);
+    let per_second = |count: u64| format!("{:.1} /s", Duration::from_secs(count).as_secs_f64() / took);
     row("  operator's CPU at rest, poll 5 s", &format!("{share:.1} %"), "5.9 % for 200 objects");
     row(
         "  operator's memory, now and most",
