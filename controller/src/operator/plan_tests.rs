@@ -108,6 +108,13 @@ fn only_as_many_go_as_are_drained() {
 }
 
 #[test]
+fn nobody_is_marked_while_the_number_goes_down_for_others() {
+    let pods = [marked(drained("a")), drained("b"), busy("c")];
+    let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
+    assert_eq!(found, Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() });
+}
+
+#[test]
 fn to_zero_nobody_needs_a_mark_and_all_go_in_one_write() {
     let unscheduled = worker("c", WorkerState::Starting, PodStage::Unscheduled);
     let pods = [drained("a"), drained("b"), unscheduled.clone()];
