@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all most people need; `make help` lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz deny crds clean-demo
+.PHONY: help demo test e2e images lint bench fuzz deny crds clean-demo
 
 step := @scripts/step
 
@@ -20,6 +20,17 @@ test: ## Everything that must be green: style, lints, build, all tests
 	$(step) 4/6 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
 	$(step) 6/6 "run the tests" cargo test --locked --workspace
+
+e2e: ## The real images as pods on a real kubelet; takes root
+	$(step) 1/5 "install what the node needs" scripts/setup --tests --node
+	$(step) 2/5 "build Kubernetes, the first time" scripts/cluster-tools
+	$(step) 3/5 "build the programs" cargo build --locked --workspace --bins
+	$(step) 4/5 "build the images" scripts/images --profile dev
+	$(step) 5/5 "run the tests" cargo test --locked -p reelpool-cluster --test e2e -- --nocapture
+
+images: ## The images of operator and worker as OCI archives in target/images, without Docker
+	$(step) 1/2 "install what is missing" scripts/setup --images
+	$(step) 2/2 "build the images" scripts/images
 
 lint: ## Style and lints only
 	$(step) 1/2 "check the style" cargo fmt --all --check

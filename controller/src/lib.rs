@@ -84,13 +84,14 @@ fn operate(args: OperatorArgs) -> ExitCode {
         Ok(options) => options,
         Err(error) => return fail(&error, WRONG_USAGE),
     };
-    telemetry::start(options.log_format, &Screen::stderr());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(source) => return fail(&UpError::System { action: "start the runtime", source }, FAILED),
     };
+    let telemetry = telemetry::start_operator(options.log_format, runtime.handle());
     let ended = runtime.block_on(operator::run(options));
+    telemetry.finish();
     // A write that is still on its way is not waited for: it carries its precondition.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {

@@ -92,6 +92,12 @@ impl Emulator {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Gives `command` the credentials and the region, and nothing else of AWS that this machine may have set.
     pub fn give_credentials(command: &mut Command) {
         for (name, _) in std::env::vars_os() {

@@ -74,9 +74,9 @@ impl Observer {
             (Some(cached), Some(written)) if cached.uid != written.uid || !written.is_later_than(&cached) => {
                 return Ok(Some(cached));
             }
-            (None, None) => {}
-            // The cache lags behind our own write, or the Deployment has just been deleted: only the API server knows.
-            (None, Some(_)) | (Some(_), Some(_)) => {}
+            // The cache lags behind our own write, or the Deployment is not there or has just been deleted: only the API
+            // server knows.
+            _ => {}
         }
         let live: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         match tokio::time::timeout(READ_TIMEOUT, live.get_opt(name)).await {

@@ -12,6 +12,7 @@ use reelpool_api::condition::Reason as Why;
 use reelpool_core::policy::expected_start_up;
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
+use tracing::Instrument;
 
 use super::apply::{ApplyError, Hands};
 use super::build;
@@ -27,6 +28,8 @@ use super::status::{self, Facts, Finding, Findings};
 use super::validate::{Defaults, InvalidPool, ValidFleet, ValidPool, validate};
 use crate::fleet::{FleetClient, Question};
 use crate::metrics::{PoolFacts, PoolName};
+use crate::queue::QueueError;
+use crate::telemetry;
 
 /// How soon to look again when another wrote at the same time, or when a step waits for the next pass.
 const SOON: Duration = Duration::from_millis(200);
@@ -112,7 +115,8 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
     }
     let started = context.clock.now();
     let name = PoolName::of(pool);
-    let passed = Pass { pool, context, started, name: &name }.run(state).await;
+    let pass = Pass { pool, context, started, name: &name };
+    let passed = pass.run(state).instrument(telemetry::pass(&name)).await;
     let took = context.clock.now().since(started);
     let again = match passed {
         Ok(next) => {
@@ -130,7 +134,8 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
 fn jitter(again: Duration, uid: &str) -> Duration {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
-    again - again.mul_f64(f64::from(u8::try_from(hasher.finish() % 100).unwrap_or(0)) / 1000.0)
+    let share = f64::from(u8::try_from(hasher.finish() % 100).unwrap_or(0)) / 1000.0;
+    again.mul_f64(1.0 - share)
 }
 
 async fn failed(
@@ -316,7 +321,7 @@ impl Pass<'_> {
         let soon = expected_start_up(state.members.start_up_time()).into();
         let workers = seen.port.map(|port| Members::to_ask(&seen.pods, port)).unwrap_or_default();
         let answers = self.context.observer.ask(&valid.queue_url, soon, &seen.client, workers).await;
-        let outcome = answers.queue.as_ref().map_or_else(|error| error.category(), |_| "ok");
+        let outcome = answers.queue.as_ref().map_or_else(QueueError::category, |_| "ok");
         self.context.metrics.queue_call(outcome, answers.queue_took);
         answers
     }
@@ -472,7 +477,7 @@ impl Pass<'_> {
                 Ok(status) => state.members.answered(&id, Some(status), asked_at),
                 // Its state is read anew before anything else is planned for it.
                 Err(error) => {
-                    tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer")
+                    tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer");
                 }
             }
         }

@@ -144,11 +144,15 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
     // A mark that was written in this pass may not have reached the ReplicaSet controller yet.
     let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
         leaving.into_iter().partition(|worker| worker.is_marked);
-    plan.mark = ids(unmarked);
-    if let Some(count) = u32::try_from(marked.len()).ok().filter(|count| *count > 0) {
-        plan.scale = Some(fleet.current.saturating_sub(count).max(decision.target));
-        plan.condemn = ids(marked);
+    if marked.is_empty() {
+        plan.mark = ids(unmarked);
+        return;
     }
+    // Nobody else is marked meanwhile: Kubernetes could take them instead, as good as the others, and those that the
+    // number went down for would be let back to work.
+    let count = u32::try_from(marked.len()).unwrap_or(u32::MAX);
+    plan.scale = Some(fleet.current.saturating_sub(count).max(decision.target));
+    plan.condemn = ids(marked);
 }
 
 /// Why Kubernetes could take somebody else than those that leave.

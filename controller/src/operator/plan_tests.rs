@@ -5,13 +5,13 @@ use super::*;
 
 const HASH: &str = "6d4f8c";
 
-fn worker(name: &str, state: WorkerState, stage: PodStage) -> Known {
+fn worker(name: &str, state: WorkerState, pod: PodStage) -> Known {
     let drains = matches!(state, WorkerState::Draining(_));
     Known {
         id: name.into(),
         state,
         drain_left: drains.then_some(Millis::from_secs(50)),
-        stage,
+        stage: pod,
         template: Some(HASH.into()),
         is_marked: false,
     }
@@ -103,6 +103,13 @@ fn a_part_of_the_fleet_goes_in_three_passes() {
 fn only_as_many_go_as_are_drained() {
     let waiting = worker("b", WorkerState::Draining(DrainStage::Waiting), PodStage::Ready);
     let pods = [marked(drained("a")), waiting, busy("c")];
+    let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
+    assert_eq!(found, Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() });
+}
+
+#[test]
+fn nobody_is_marked_while_the_number_goes_down_for_others() {
+    let pods = [marked(drained("a")), drained("b"), busy("c")];
     let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
     assert_eq!(found, Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() });
 }
@@ -206,7 +213,7 @@ fn any_worker(name: usize) -> impl Strategy<Value = Known> {
         1 => Just(WorkerState::Draining(DrainStage::Busy)),
         4 => Just(WorkerState::Draining(DrainStage::Drained)),
     ];
-    let stage = prop_oneof![
+    let pod = prop_oneof![
         1 => Just(PodStage::Unscheduled),
         1 => Just(PodStage::NotStarted),
         1 => Just(PodStage::CrashLoop),
@@ -214,16 +221,16 @@ fn any_worker(name: usize) -> impl Strategy<Value = Known> {
         6 => Just(PodStage::Ready),
     ];
     let template = prop_oneof![9 => Just(HASH), 1 => Just("old")];
-    (state, stage, template, any::<bool>(), 0_u64..60).prop_map(
-        move |(state, stage, template, is_marked, left)| {
+    (state, pod, template, any::<bool>(), 0_u64..60).prop_map(
+        move |(state, pod, template, is_marked, left)| {
             // Nothing runs in a pod that has not started: members see to that.
-            let state = if stage.may_run() { state } else { WorkerState::Starting };
+            let state = if pod.may_run() { state } else { WorkerState::Starting };
             let drains = matches!(state, WorkerState::Draining(_));
             Known {
                 id: WorkerId::from(format!("w{name}")),
                 state,
                 drain_left: drains.then_some(Millis::from_secs(left)),
-                stage,
+                stage: pod,
                 template: Some(template.into()),
                 is_marked,
             }

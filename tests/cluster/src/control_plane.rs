@@ -169,6 +169,11 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port.number())
     }
 
+    /// The API server's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.number()
+    }
+
     /// The certificate of the authority that all of this cluster trusts.
     #[must_use]
     pub fn ca_file(&self) -> &Path {

@@ -1,5 +1,6 @@
 //! A real Kubernetes control plane for tests: etcd, kube-apiserver, controller-manager and scheduler as processes of
-//! the test, with certificates of their own, and kwok's fake nodes when pods are wanted by the thousand.
+//! the test, with certificates of their own, kwok's fake nodes when pods are wanted by the thousand, and a node with a
+//! real kubelet when they shall run.
 //!
 //! Everything here panics with a message that says what to do: it is only used by tests. The programs come from
 //! `scripts/cluster-tools`.
@@ -22,6 +23,7 @@ mod gate;
 mod kubeconfig;
 mod kwok;
 mod memory_sqs;
+mod node;
 mod operator;
 mod pools;
 mod port;
@@ -41,6 +43,7 @@ pub use daemon::Daemon;
 pub use folder::Folder;
 pub use kwok::{Kwok, KwokSettings};
 pub use memory_sqs::{Counts, MemorySqs};
+pub use node::{Node, image, image_name};
 pub use operator::{Answer, OPERATOR_USER, Operator, OperatorSettings, install};
 pub use pools::{PoolSpec, Pools};
 pub use proxy::{Fault, FaultProxy};

@@ -1,4 +1,4 @@
-//! WorkerPools: made by the hundred, and followed until they are Ready.
+//! Pools of workers: made by the hundred, and followed until they are Ready.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -6,20 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use axum::extract::Request;
-use axum::http::header;
-use axum::middleware::{Next, from_fn};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{JobId, Ladder, Source as Master};
-use reelpool_worker::hex::hex;
 use reelpool_worker::http::{Served, router};
 use reelpool_worker::metrics::Metrics;
 use reelpool_worker::queue::{Queue, QueueError, Received, SqsQueue};
 use reelpool_worker::state::State;
-use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -33,8 +28,6 @@ const BINDS_WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a message is received before the queue gives it up; nothing here fails.
 const ATTEMPTS: u32 = 1000;
-/// What the server takes for a token whose hash is right.
-const KNOWN_BY_HASH: &str = "known-by-hash";
 
 /// The queues, opened once each.
 #[derive(Debug)]
@@ -160,11 +153,9 @@ impl Worker {
         let served = Served {
             state: Arc::clone(&self.state),
             metrics: Arc::new(Metrics::new().unwrap()),
-            drain_token: Some(KNOWN_BY_HASH.to_owned()),
+            drain_token: self.token_hash.parse().ok(),
         };
-        let hash = self.token_hash.clone();
-        let by_hash = from_fn(move |request: Request, next: Next| next.run(known_by_hash(&hash, request)));
-        if let Err(error) = axum::serve(listener, router(served).layer(by_hash)).await {
+        if let Err(error) = axum::serve(listener, router(served)).await {
             self.shared.ledger.failed(format!("{}: {error}", self.pod));
         }
     }
@@ -241,16 +232,6 @@ impl Worker {
         let random = || least + most.saturating_sub(least).mul_f64(fastrand::f64());
         body.trim().parse().map_or_else(|_| random(), Duration::from_secs_f64)
     }
-}
-
-/// Replaces the token of a request by the one that the server knows, if its hash is right.
-fn known_by_hash(hash: &str, mut request: Request) -> Request {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let is_right = hex(&Sha256::digest(token.as_bytes())) == hash;
-    let known = if is_right { KNOWN_BY_HASH } else { "" };
-    request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {known}").parse().unwrap());
-    request
 }
 
 /// Listens on an address that another pod may just have left.

@@ -1,0 +1,57 @@
+//! The node itself: its pods reach the API server as any pod does, and the API server reaches its kubelet.
+
+use std::time::Duration;
+
+use reelpool_cluster::{ControlPlane, Node, Settings, eventually, image, image_name};
+
+/// Opens a TLS connection to the API server with what Kubernetes gives every pod, and fails unless the certificate is
+/// right for the address.
+const ASK: &str = r"
+apiVersion: v1
+kind: Pod
+metadata: {name: ask}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: ask
+      image: IMAGE
+      command:
+        - openssl
+        - s_client
+        - -verify_return_error
+        - -CAfile=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+        - -verify_ip=$(KUBERNETES_SERVICE_HOST)
+        - -connect=$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)
+";
+
+/// Stays until it is killed: the shell passes no signal on, and its grace is short.
+const STAY: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: stay}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers: [{name: stay, image: IMAGE, command: [sh, -c, "trap '' TERM; while :; do sleep 1; done"]}]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_reach_the_api_server_and_are_reached() {
+    let _alone = crate::ALONE.lock().await;
+    let plane = ControlPlane::start(Settings::default());
+    let _node = Node::start(&plane, &[&image("reelpool-worker")]);
+    for pod in [ASK, STAY] {
+        plane.apply(&pod.replace("IMAGE", &image_name("reelpool-worker")));
+    }
+    let phase = |pod: &str| plane.kubectl(&["get", "pod", pod, "-o=jsonpath={.status.phase}"]).ok();
+    let asked = async || ["Succeeded", "Failed"].contains(&phase("ask").as_str());
+    eventually("the pod has asked the API server", Duration::from_secs(60), asked).await;
+    let log = plane.kubectl(&["logs", "ask"]).ok();
+    assert!(phase("ask") == "Succeeded" && log.contains("Verification: OK"), "{log}");
+
+    let running = async || phase("stay") == "Running";
+    eventually("the other one runs", Duration::from_secs(60), running).await;
+    let id = plane.kubectl(&["exec", "stay", "--", "id", "-u"]).ok();
+    assert_eq!(id.trim(), "65532", "the image says who runs");
+    let _ = plane.kubectl(&["delete", "pod", "stay", "--timeout=60s"]).ok();
+}
