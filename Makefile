@@ -17,9 +17,9 @@ test: ## Everything that must be green: style, lints, build, all tests
 	$(step) 1/6 "install what the tests need" scripts/setup --tests
 	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/6 "check the style" cargo fmt --all --check
-	$(step) 4/6 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 4/6 "check the lints" scripts/lint
 	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
-	$(step) 6/6 "run the tests" cargo test --locked --workspace
+	$(step) 6/6 "run the tests" scripts/test
 
 e2e: ## The real images as pods on a real kubelet; takes root
 	$(step) 1/5 "install what the node needs" scripts/setup --tests --node
@@ -34,7 +34,7 @@ images: ## The images of operator and worker as OCI archives in target/images, w
 
 lint: ## Style and lints only
 	$(step) 1/2 "check the style" cargo fmt --all --check
-	$(step) 2/2 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 2/2 "check the lints" scripts/lint
 
 bench: ## The cost of a decision; the worker's overhead over bare ffmpeg and its memory
 	$(step) 1/3 "install what is missing" scripts/setup --tests

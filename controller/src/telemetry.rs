@@ -15,8 +15,9 @@ use crate::args::LogFormat;
 use crate::local::screen::Screen;
 use crate::pool_name::PoolName;
 
-/// What the AWS libraries warn of is told by our own errors, in one line; kube's own spans would stand before each line.
-const DEFAULT_FILTER: &str = "info,aws_config=error,aws_smithy_runtime=error,kube_runtime=warn";
+/// What the libraries warn of is told by our own errors, in one line; kube's own spans would stand before each line.
+const DEFAULT_FILTER: &str =
+    "info,aws_config=error,aws_smithy_runtime=error,kube_client::client::builder=off,kube_runtime=warn";
 
 /// Sends the log to the screen from now on. A second call changes nothing.
 pub fn start(format: LogFormat, screen: &Screen) {

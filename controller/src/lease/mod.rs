@@ -178,11 +178,7 @@ impl Keeper {
         loop {
             let began = (self.clock)();
             if let Turn::Leads = self.turn().await? {
-                tracing::info!(
-                    identity = self.candidate.identity(),
-                    "this process leads: it holds {}",
-                    self.object
-                );
+                tracing::debug!(identity = self.candidate.identity(), "this process holds {}", self.object);
                 self.health.set_role(Role::Leader);
                 return Ok(());
             }

@@ -71,7 +71,7 @@ impl ApplyError {
 
     pub(super) fn of(what: &'static str, error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(what),
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict(what),
             kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
                 Self::Refused { what, detail: status.message.clone() }
             }

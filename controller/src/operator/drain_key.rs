@@ -87,7 +87,7 @@ impl DrainKey {
             let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
             match secrets.patch(name, &params, &Patch::Merge(&filled)).await {
                 Ok(_) => return Ok(Self(key)),
-                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
                 Err(error) => return Err(failed(error)),
             }
         }

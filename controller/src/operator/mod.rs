@@ -160,8 +160,8 @@ async fn is_installed(client: &Client, namespace: Option<&str>) -> Result<(), Op
     let pools: Api<Guarded> = scope(client, namespace);
     match pools.list(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Err(OperatorError::NotInstalled),
-        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(OperatorError::NotInstalled),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
             Err(OperatorError::Forbidden(status.message.clone()))
         }
         Err(error) => Err(OperatorError::NoCluster(error.to_string())),

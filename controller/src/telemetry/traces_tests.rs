@@ -15,8 +15,8 @@ fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, TracesError> {
     })
 }
 
-fn to(endpoint: &str) -> Option<Settings> {
-    Some(Settings { endpoint: endpoint.parse().unwrap(), service: Some("reelpool-operator") })
+fn to(endpoint: &str) -> Settings {
+    Settings { endpoint: endpoint.parse().unwrap(), service: Some("reelpool-operator") }
 }
 
 #[test]
@@ -26,14 +26,14 @@ fn the_standard_variables_say_where_traces_go() {
     for (variables, expected) in [
         (vec![], None),
         (vec![(SHARED, " ")], None),
-        (vec![(SHARED, "http://collector:4318")], to("http://collector:4318/v1/traces")),
-        (vec![(SHARED, "https://collector/base/")], to("https://collector/base/v1/traces")),
-        (vec![(SHARED, "http://a"), (OWN, "http://b/own")], to("http://b/own")),
+        (vec![(SHARED, "http://collector:4318")], Some(to("http://collector:4318/v1/traces"))),
+        (vec![(SHARED, "https://collector/base/")], Some(to("https://collector/base/v1/traces"))),
+        (vec![(SHARED, "http://a"), (OWN, "http://b/own")], Some(to("http://b/own"))),
         (vec![(SHARED, "http://a"), ("OTEL_SDK_DISABLED", "TRUE")], None),
         (vec![(SHARED, "http://a"), ("OTEL_TRACES_EXPORTER", "none")], None),
         (
             vec![(SHARED, "http://a"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")],
-            to("http://a/v1/traces"),
+            Some(to("http://a/v1/traces")),
         ),
     ] {
         assert_eq!(read(&variables).unwrap(), expected, "{variables:?}");
