@@ -91,31 +91,37 @@ pub struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    /// Makes the Deployment, with nobody in it, and hands the number of its replicas to the scaler.
-    pub async fn create(&self, wanted: &Deployment) -> Result<DeploymentView, ApplyError> {
+    /// Makes the Deployment, for the pods that are there already, and hands the number of its replicas to the scaler.
+    pub async fn create(&self, wanted: &Deployment, replicas: u32) -> Result<DeploymentView, ApplyError> {
         let mut first = wanted.clone();
         if let Some(spec) = &mut first.spec {
-            // Without a number the API server would start one worker.
-            spec.replicas = Some(0);
+            // Without a number the API server would start one worker, and stop all others.
+            spec.replicas = Some(i32::try_from(replicas).unwrap_or(i32::MAX));
         }
-        self.patch_deployment("the Deployment", MANAGER, &first).await?;
-        let name = wanted.metadata.name.as_deref().unwrap_or_default();
-        self.hand_over(name, 0).await
+        let made = self.patch_deployment("the Deployment", MANAGER, &first).await?;
+        self.hand_over(&made).await
     }
 
     /// Makes the number of replicas the scaler's: what the operator's other writes leave out would be reset else.
-    pub async fn hand_over(&self, name: &str, replicas: u32) -> Result<DeploymentView, ApplyError> {
+    pub async fn hand_over(&self, found: &DeploymentView) -> Result<DeploymentView, ApplyError> {
         let number = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": name },
-            "spec": { "replicas": replicas },
+            "metadata": { "name": found.name, "uid": found.uid },
+            "spec": { "replicas": found.replicas },
         });
         self.patch_deployment("the number of replicas", SCALER, &number).await
     }
 
-    /// Brings the Deployment to what it is to be, its number of replicas left alone.
-    pub async fn update(&self, wanted: &Deployment) -> Result<DeploymentView, ApplyError> {
-        self.patch_deployment("the Deployment", MANAGER, wanted).await
+    /// Brings the Deployment to what it is to be, its number of replicas left alone. One that was deleted meanwhile is
+    /// not made anew: it would start with one worker.
+    pub async fn update(
+        &self,
+        wanted: &Deployment,
+        found: &DeploymentView,
+    ) -> Result<DeploymentView, ApplyError> {
+        let mut wanted = wanted.clone();
+        wanted.metadata.uid = Some(found.uid.clone());
+        self.patch_deployment("the Deployment", MANAGER, &wanted).await
     }
 
     async fn patch_deployment<P: serde::Serialize + std::fmt::Debug>(

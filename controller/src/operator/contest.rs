@@ -40,11 +40,6 @@ impl Contest {
         self.ours = Some((replicas, now));
     }
 
-    /// The Deployment was made anew: what was written to the old one says nothing of it.
-    pub fn forget_ours(&mut self) {
-        self.ours = None;
-    }
-
     /// Takes the number that was found, and who else than Reelpool wrote it. Returns the write of another, when this is a new one.
     pub fn found(&mut self, found: u32, by: Option<&str>, now: Timestamp) -> Option<&OtherWrite> {
         match self.ours {

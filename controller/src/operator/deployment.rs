@@ -1,5 +1,7 @@
 //! What the operator reads of a Deployment.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::ResourceExt;
@@ -28,6 +30,8 @@ pub struct DeploymentView {
     pub selector: String,
     /// The identity of the object that controls it.
     pub controller: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Who else than Reelpool wrote the number of replicas.
     pub other_writer: Option<String>,
     /// Whether the number of replicas is still the operator's own field, and not the scaler's.
@@ -72,6 +76,7 @@ impl From<&Deployment> for DeploymentView {
                 .flatten()
                 .find(|owner| owner.controller == Some(true))
                 .map(|owner| owner.uid.clone()),
+            labels: meta.labels.clone().unwrap_or_default(),
             needs_hand_over: {
                 let writers = || replica_writers(meta.managed_fields.iter().flatten());
                 writers().any(|writer| writer == MANAGER) && writers().all(|writer| writer != SCALER)
@@ -92,6 +97,12 @@ impl DeploymentView {
     pub fn is_later_than(&self, other: &Self) -> bool {
         let number = |view: &Self| view.resource_version.parse::<u128>().ok();
         number(self).zip(number(other)).is_some_and(|(this, other)| this > other)
+    }
+
+    /// Whether it bears all of these labels; others may be there too.
+    #[must_use]
+    pub fn has_labels(&self, wanted: &BTreeMap<String, String>) -> bool {
+        wanted.iter().all(|(name, value)| self.labels.get(name) == Some(value))
     }
 
     /// Whether pods of an older template are still being replaced, or the last change has not been acted on.
@@ -119,7 +130,6 @@ fn writes_replicas(entry: &ManagedFieldsEntry) -> bool {
 pub fn trim(deployment: &mut Deployment) {
     let meta = &mut deployment.metadata;
     meta.annotations = None;
-    meta.labels = None;
     if let Some(fields) = &mut meta.managed_fields {
         fields.retain(writes_replicas);
         for entry in fields {

@@ -15,6 +15,7 @@ fn deployment(replicas: &serde_json::Value, managers: &[&str]) -> Deployment {
         "metadata": {
             "name": "cats-workers", "uid": "u1", "resourceVersion": "41", "generation": 3,
             "managedFields": managed,
+            "labels": {"reelpool.dev/pool": "cats", "cost-centre": "7"},
             "ownerReferences": [{"apiVersion": "reelpool.dev/v1alpha1", "kind": "WorkerPool", "name": "cats", "uid": "p1", "controller": true}],
         },
         "spec": {
@@ -38,6 +39,8 @@ fn what_is_read_survives_the_trim() {
     assert_eq!(view.controller.as_deref(), Some("p1"));
     assert_eq!(view.other_writer.as_deref(), Some("kubectl"));
     assert!(!view.is_rolling_out());
+    let labels = |value: &str| [("reelpool.dev/pool".to_owned(), value.to_owned())].into();
+    assert!(view.has_labels(&labels("cats")) && !view.has_labels(&labels("dogs")));
 }
 
 #[test]

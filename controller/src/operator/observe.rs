@@ -92,12 +92,18 @@ impl Observer {
         if deployment.replicas == 0 && deployment.pods == 0 {
             return Vec::new();
         }
+        self.pods_made_by(namespace, pool, &deployment.name)
+    }
+
+    /// The same of a Deployment of the name `deployment` that is not there any more: a new one takes them over.
+    #[must_use]
+    pub fn pods_made_by(&self, namespace: &str, pool: &str, deployment: &str) -> Vec<PodView> {
         let is_ours = |pod: &Arc<Pod>| {
             pod.namespace().as_deref() == Some(namespace)
                 && pod.labels().get(POOL_LABEL).is_some_and(|label| label == pool)
         };
         let pods = self.pods.state().into_iter().filter(is_ours);
-        pods.filter_map(|pod| PodView::of(&pod, &deployment.name)).collect()
+        pods.filter_map(|pod| PodView::of(&pod, deployment)).collect()
     }
 
     /// The pods of somebody else's Deployment whose removal has not begun.

@@ -286,13 +286,15 @@ impl Pass<'_> {
             hasher.finish()
         };
         let Some(found) = found else {
-            let made = hands.create(wanted).await?;
+            // Those that were left behind may be busy: the new one begins with them.
+            let left = self.context.observer.pods_made_by(hands.namespace, &self.pool.name_any(), &name);
+            let made = hands.create(wanted, u32::try_from(left.len()).unwrap_or(u32::MAX)).await?;
             self.context.events.publish(
                 self.pool,
                 What::DeploymentCreated,
                 &format!("created Deployment {name}"),
             );
-            state.contest.forget_ours();
+            state.contest.wrote(made.replicas, self.context.clock.now());
             state.condemned.clear();
             return Ok(applied(state, hash, made));
         };
@@ -302,15 +304,17 @@ impl Pass<'_> {
         if found.controller.as_deref() != Some(&state.uid) {
             return Err(PassError::NameTaken(name));
         }
-        if state.applied == Some(Applied { hash, generation: found.generation }) {
+        // Labels of the Deployment itself are not counted by its generation.
+        let labels_stand = found.has_labels(wanted.labels());
+        if labels_stand && state.applied == Some(Applied { hash, generation: found.generation }) {
             return Ok(found);
         }
         if found.needs_hand_over {
-            hands.hand_over(&name, found.replicas).await?;
+            hands.hand_over(&found).await?;
         }
-        let updated = hands.update(wanted).await?;
+        let updated = hands.update(wanted, &found).await?;
         let first = state.applied.is_none();
-        if updated.generation != found.generation && !first {
+        if (updated.generation != found.generation || !labels_stand) && !first {
             let note = format!("changed Deployment {name} to what the pool says");
             self.context.events.publish(self.pool, What::DeploymentUpdated, &note);
         }
