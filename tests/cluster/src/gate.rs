@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -89,7 +89,9 @@ impl Gate {
     }
 
     fn listener(&self) -> TcpListener {
-        let server = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Programs that the test starts must not inherit it: they would go on listening.
+        let server =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         sockopt::set_socket_reuseport(&server, true).unwrap();
         sockopt::set_socket_reuseaddr(&server, true).unwrap();
         bind(&server, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port())).unwrap();

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketAddrAny, SocketType, bind, getsockname, socket, sockopt};
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt,
+};
 
 /// A TCP port that the kernel gives to nobody else, neither between two lives of the server nor before the first.
 ///
@@ -18,7 +20,9 @@ pub(crate) struct Port {
 impl Port {
     /// A free port of the loopback.
     pub(crate) fn reserve() -> Self {
-        let holder = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Programs that the test starts must not inherit it: they would hold it longer.
+        let holder =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         sockopt::set_socket_reuseport(&holder, true).unwrap();
         bind(&holder, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address: SocketAddrAny = getsockname(&holder).unwrap();
@@ -40,7 +44,7 @@ mod tests {
     use super::*;
 
     fn shared(port: u16) -> rustix::io::Result<OwnedFd> {
-        let server = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        let server = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_reuseport(&server, true)?;
         bind(&server, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
         listen(&server, 8)?;

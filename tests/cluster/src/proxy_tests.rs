@@ -77,8 +77,15 @@ async fn a_hanging_answer_comes_late_and_holds_up_nobody_else() {
 #[tokio::test]
 async fn a_service_that_is_gone_refuses_and_comes_back_where_it_was() {
     let proxy = FaultProxy::start(&service().await);
+    proxy.spoil("sick", Fault::Hangs(Duration::from_secs(600)));
+    let mut hangs = std::pin::pin!(ask(&proxy, "sick"));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut hangs).await.is_err());
     proxy.refuse();
+    assert_eq!(hangs.await.unwrap_or_default(), "", "its connection is closed");
     assert!(ask(&proxy, "well").await.is_err());
     proxy.accept();
-    assert!(ask(&proxy, "well").await.unwrap().ends_with(GOOD));
+    // Of two who listen on the port each would get half.
+    for _ in 0..50 {
+        assert!(ask(&proxy, "well").await.unwrap().ends_with(GOOD));
+    }
 }

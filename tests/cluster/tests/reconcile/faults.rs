@@ -79,7 +79,8 @@ async fn a_queue_that_fails_holds_its_fleet_and_no_other() {
     }
     println!("all came back {:?} after SQS did", start.elapsed());
     for (pool, numbers) in place.numbers() {
-        assert_eq!(numbers, [0, 2, 0], "{pool}");
+        assert_eq!(numbers[..2], [0, 2], "{pool}");
+        assert!(numbers[1..].is_sorted_by(|one, next| one > next), "{pool}: {numbers:?}");
     }
     place.nobody_was_interrupted();
     assert!(operator.daemon().runs());

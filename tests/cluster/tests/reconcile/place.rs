@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 pub const SOON: Duration = Duration::from_secs(60);
 /// How long a pod takes to go once it is told to. Jobs that are to end in that time are shorter.
 pub const STOPPING: Duration = Duration::from_secs(3);
+/// How much of an operator's log a failure shows.
+const TAIL_LINES: usize = 60;
 /// The templates of the chart that are not the operator's own pod: what it is allowed, its key, its name.
 const TEMPLATES: [&str; 4] = ["serviceaccount", "drain-key", "rbac", "admission-policy"];
 
@@ -269,6 +271,26 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // Not by a macro: those are silent while a test goes well.
         let _ = writeln!(std::io::stderr(), "    {}: {:.1} s", self.name, self.start.elapsed().as_secs_f64());
+        if std::thread::panicking() {
+            self.print_logs();
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The ends of the logs of this place's operators.
+    fn print_logs(&self) {
+        let folder = self.plane.log_of("x");
+        let logs = std::fs::read_dir(folder.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
+        let ours = |log: &PathBuf| {
+            log.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}-", self.name)))
+        };
+        for log in logs.filter(ours) {
+            let text = text(&log);
+            let lines: Vec<&str> = text.lines().collect();
+            let end = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+            eprintln!("--- the end of {} ---\n{end}", log.display());
+        }
     }
 }
 
