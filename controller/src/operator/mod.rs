@@ -10,8 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{self, Either};
-use futures::{Stream, StreamExt};
+use futures::future::{self, BoxFuture, Either, Shared};
+use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -272,21 +272,18 @@ async fn watch_over(
     .reconcile_on(pools_of(deployments))
     .graceful_shutdown_on(stop);
     let known = controller.store();
+    let filled = filled(&context, health);
     let passes = {
         let context = Arc::clone(&context);
-        let caches = (context.observer.deployments.clone(), context.observer.pods.clone());
-        let health = health.clone();
+        let filled = filled.clone();
         // No pass before all caches are filled: absence means something to it.
         let controller = controller.run(
             move |pool: Arc<Guarded>, context: Arc<Context>| {
-                let (caches, health) = (caches.clone(), health.clone());
+                let filled = filled.clone();
                 async move {
-                    if caches.0.wait_until_ready().await.is_err()
-                        || caches.1.wait_until_ready().await.is_err()
-                    {
+                    if !filled.await {
                         return Ok(Action::requeue(Duration::from_secs(1)));
                     }
-                    health.ready(CACHES);
                     Ok::<_, std::convert::Infallible>(one(&pool, &context).await)
                 }
             },
@@ -295,10 +292,25 @@ async fn watch_over(
         );
         controller.for_each(|_| async {})
     };
-    let sweep = sweep(&context, &known, health);
+    let sweep = sweep(&context, &known, filled, health);
     health.expect(SWEEP, SWEEP_WITHIN);
     future::select(pin!(passes), pin!(future::join(pods, sweep))).await;
     health.retire(SWEEP);
+}
+
+/// Waits until the caches are filled; false: they never will be. A store wakes only the last of those that wait for
+/// it, so one waits for all.
+fn filled(context: &Context, health: &Health) -> Shared<BoxFuture<'static, bool>> {
+    let (deployments, pods) = (context.observer.deployments.clone(), context.observer.pods.clone());
+    let health = health.clone();
+    let both = async move {
+        let filled = deployments.wait_until_ready().await.is_ok() && pods.wait_until_ready().await.is_ok();
+        if filled {
+            health.ready(CACHES);
+        }
+        filled
+    };
+    both.boxed().shared()
 }
 
 async fn one(pool: &Guarded, context: &Context) -> Action {
@@ -314,11 +326,15 @@ async fn one(pool: &Guarded, context: &Context) -> Action {
 }
 
 /// Forgets the pools that are gone, now and then.
-async fn sweep(context: &Context, known: &Store<Guarded>, health: &Health) {
-    if known.wait_until_ready().await.is_ok() && known.is_empty() {
-        // Nobody passes, so nobody would say so.
-        let _ = context.observer.deployments.wait_until_ready().await;
-        health.ready(CACHES);
+async fn sweep(
+    context: &Context,
+    known: &Store<Guarded>,
+    filled: impl Future<Output = bool>,
+    health: &Health,
+) {
+    if known.wait_until_ready().await.is_ok() {
+        // Where there is no pool nobody else waits for it.
+        filled.await;
     }
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
