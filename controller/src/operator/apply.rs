@@ -14,17 +14,25 @@ use kube::{Api, Client};
 use reelpool_api::{WorkerPool, WorkerPoolStatus};
 use reelpool_core::WorkerId;
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::deployment::{DeploymentView, MANAGER, SCALER};
 use super::pods::{DELETION_COST, TO_GO};
 use super::rights::Rights;
 
-/// The longest one write may take; the client's own retries could go on for minutes.
+/// The longest one request may take; the client's own retries could go on for minutes.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How many pods are written at once.
-const AT_ONCE: usize = 32;
+/// How many requests all passes together have with the API server at a time. Each takes a connection of its own, and a
+/// thousand pools that are seen for the first time would make a thousand at once.
+pub const REQUESTS_AT_ONCE: usize = 32;
+/// The longest that lowering the number of replicas may take from the plan on, with all its turns and tries: the drains
+/// that it rests on must outlast it.
+pub const LOWER_WITHIN: Duration = Duration::from_secs(15);
 /// How often a write is made again because something else of the object had changed.
 const TRIES: u32 = 4;
+
+const REPLICAS: &str = "the number of replicas";
 
 /// Why a write was not made.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +96,8 @@ pub struct Hands<'a> {
     pub namespace: &'a str,
     /// Whether this process may write.
     pub rights: &'a Rights,
+    /// The turns of requests to the API server.
+    pub turns: &'a Semaphore,
 }
 
 impl Hands<'_> {
@@ -109,7 +119,7 @@ impl Hands<'_> {
             "metadata": { "name": found.name, "uid": found.uid },
             "spec": { "replicas": found.replicas },
         });
-        self.patch_deployment("the number of replicas", SCALER, &number).await
+        self.patch_deployment(REPLICAS, SCALER, &number).await
     }
 
     /// Brings the Deployment to what it is to be, its number of replicas left alone. One that was deleted meanwhile is
@@ -140,9 +150,22 @@ impl Hands<'_> {
         Ok(DeploymentView::from(&self.write(what, write).await?))
     }
 
-    /// Writes the number of replicas, if the Deployment still has the number that was read in `seen`.
-    pub async fn scale(&self, seen: &DeploymentView, replicas: u32) -> Result<DeploymentView, ApplyError> {
-        const WHAT: &str = "the number of replicas";
+    /// Writes the number of replicas, if the Deployment still has the number that was read in `seen`. One that is lower
+    /// is only written until `lower_by`.
+    pub async fn scale(
+        &self,
+        seen: &DeploymentView,
+        replicas: u32,
+        lower_by: Instant,
+    ) -> Result<DeploymentView, ApplyError> {
+        let scale = self.try_to_scale(seen, replicas);
+        if replicas >= seen.replicas {
+            return scale.await;
+        }
+        tokio::time::timeout_at(lower_by, scale).await.unwrap_or(Err(ApplyError::Late(REPLICAS)))
+    }
+
+    async fn try_to_scale(&self, seen: &DeploymentView, replicas: u32) -> Result<DeploymentView, ApplyError> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace);
         let params = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
         let mut view = seen.clone();
@@ -151,7 +174,7 @@ impl Hands<'_> {
                 "metadata": { "resourceVersion": view.resource_version },
                 "spec": { "replicas": replicas },
             }));
-            match self.write(WHAT, deployments.patch_scale(&seen.name, &params, &patch)).await {
+            match self.write(REPLICAS, deployments.patch_scale(&seen.name, &params, &patch)).await {
                 Ok(scale) => {
                     return Ok(DeploymentView {
                         resource_version: scale.metadata.resource_version.unwrap_or_default(),
@@ -166,13 +189,13 @@ impl Hands<'_> {
                 Err(error) => return Err(error),
             }
             // Its status changes all the time while pods come and go: only the number matters here.
-            let now = self.write(WHAT, deployments.get(&seen.name)).await?;
+            let now = self.write(REPLICAS, deployments.get(&seen.name)).await?;
             view = DeploymentView::from(&now);
             if view.replicas != seen.replicas || view.uid != seen.uid {
                 break;
             }
         }
-        Err(ApplyError::Conflict(WHAT))
+        Err(ApplyError::Conflict(REPLICAS))
     }
 
     /// Gives these pods the lowest deletion cost, or takes it from them. Those that are gone are left out.
@@ -193,7 +216,7 @@ impl Hands<'_> {
                 Err(error) => Err(error),
             }
         });
-        let results: Vec<Result<(), ApplyError>> = writes.buffer_unordered(AT_ONCE).collect().await;
+        let results: Vec<Result<(), ApplyError>> = writes.buffer_unordered(REQUESTS_AT_ONCE).collect().await;
         results.into_iter().collect()
     }
 
@@ -214,12 +237,21 @@ impl Hands<'_> {
         what: &'static str,
         write: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApplyError> {
+        let _turn = self.turns.acquire().await;
         if !self.rights.may_write() {
             return Err(ApplyError::NotLeader(what));
         }
-        match tokio::time::timeout(TIMEOUT, write).await {
-            Ok(written) => written.map_err(|error| ApplyError::of(what, error)),
-            Err(_) => Err(ApplyError::Late(what)),
-        }
+        bounded(what, write).await
+    }
+}
+
+/// A request, bounded in time. Its turn is waited for before: that may take long with nothing being wrong.
+pub(super) async fn bounded<T>(
+    what: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, ApplyError> {
+    match tokio::time::timeout(TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|error| ApplyError::of(what, error)),
+        Err(_) => Err(ApplyError::Late(what)),
     }
 }

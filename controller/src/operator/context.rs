@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use reelpool_api::WorkerPool;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
+use super::apply::Hands;
 use super::drain_key::DrainKey;
 use super::events::Events;
 use super::observe::Observer;
@@ -23,6 +24,8 @@ use crate::metrics::Metrics;
 pub struct Context {
     /// The API server, for writes.
     pub client: Client,
+    /// The turns of requests to the API server, shared with the observer.
+    pub turns: Arc<Semaphore>,
     /// Reads.
     pub observer: Observer,
     /// Asks workers.
@@ -43,6 +46,14 @@ pub struct Context {
     pub clock: Clock,
     /// What is known of each pool.
     pub pools: Pools,
+}
+
+impl Context {
+    /// Writes in `namespace`.
+    #[must_use]
+    pub fn hands<'a>(&'a self, namespace: &'a str) -> Hands<'a> {
+        Hands { client: self.client.clone(), namespace, rights: &self.rights, turns: &self.turns }
+    }
 }
 
 /// What is known of each pool between two passes.

@@ -1,15 +1,19 @@
 //! Kubernetes events about a pool: one for each change, never one for each look.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use reelpool_api::WorkerPool;
+use tokio::sync::Semaphore;
 
 /// The longest note, in bytes; the API server refuses longer ones.
 const LONGEST_NOTE: usize = 1000;
-/// An event is not worth waiting for for longer.
+/// An event is not worth waiting for for longer, once it is its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How many events are published at once: few, so that they never crowd out what they tell of.
+const AT_ONCE: usize = 4;
 
 /// What happened. The names are the reasons that scripts and alerts match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,7 @@ impl What {
 pub struct Events {
     client: Client,
     reporter: Reporter,
+    turns: Arc<Semaphore>,
 }
 
 impl Events {
@@ -72,7 +77,7 @@ impl Events {
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: "reelpool.dev/operator".into(), instance: Some(identity.to_owned()) };
-        Self { client, reporter }
+        Self { client, reporter, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Publishes an event in the background: telling of a thing must not hold up the thing.
@@ -91,7 +96,9 @@ impl Events {
         // A recorder joins events of one reason and forgets the new note: each gets one of its own.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         let about = pool.object_ref(&());
+        let turns = Arc::clone(&self.turns);
         tokio::spawn(async move {
+            let _turn = turns.acquire().await;
             match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "an event could not be published"),

@@ -191,9 +191,11 @@ async fn context(
         cache(&client, options.watch_namespace.as_deref(), watcher::Config::default(), deployment::trim);
     let of_pools = watcher::Config::default().labels(POOL_LABEL);
     let (pods, watch_pods) = cache(&client, options.watch_namespace.as_deref(), of_pools, pods::trim);
+    let turns = Arc::new(Semaphore::new(apply::REQUESTS_AT_ONCE));
     let context = Context {
         observer: Observer {
             client: client.clone(),
+            turns: Arc::clone(&turns),
             deployments,
             pods,
             sqs: SqsService::connect(options.endpoint_url.as_deref(), PATIENCE).await,
@@ -211,6 +213,7 @@ async fn context(
         },
         events: Events::new(client.clone(), &options.identity),
         client,
+        turns,
         metrics,
         decisions,
         rights,

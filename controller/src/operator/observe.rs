@@ -14,7 +14,7 @@ use reelpool_core::{QueueDepth, Timestamp, WorkerId};
 use reelpool_protocol::WorkerStatus;
 use tokio::sync::Semaphore;
 
-use super::apply::ApplyError;
+use super::apply::{ApplyError, bounded};
 use super::deployment::DeploymentView;
 use super::pods::PodView;
 use crate::clock::Clock;
@@ -22,8 +22,6 @@ use crate::fleet::{FleetClient, Question};
 use crate::queue::sqs::SqsService;
 use crate::queue::{QueueError, QueueLength};
 
-/// The longest a read of the API server may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest the queue's length is waited for, its turn included.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -31,6 +29,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(8);
 pub struct Observer {
     /// The API server, for what the caches do not have.
     pub client: Client,
+    /// The turns of requests to the API server.
+    pub turns: Arc<Semaphore>,
     /// All Deployments, trimmed.
     pub deployments: Store<Deployment>,
     /// All pods of Reelpool's own workers, trimmed.
@@ -79,11 +79,9 @@ impl Observer {
             _ => {}
         }
         let live: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        match tokio::time::timeout(READ_TIMEOUT, live.get_opt(name)).await {
-            Ok(Ok(found)) => Ok(found.map(|deployment| DeploymentView::from(&deployment))),
-            Ok(Err(error)) => Err(ApplyError::of(WHAT, error)),
-            Err(_) => Err(ApplyError::Late(WHAT)),
-        }
+        let _turn = self.turns.acquire().await;
+        let found = bounded(WHAT, live.get_opt(name)).await?;
+        Ok(found.map(|deployment| DeploymentView::from(&deployment)))
     }
 
     /// The pods of the pool's own Deployment whose removal has not begun.
@@ -119,13 +117,9 @@ impl Observer {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         // From the API server's own cache, which may be as old as a watch.
         let params = ListParams::default().labels(&deployment.selector).match_any();
-        match tokio::time::timeout(READ_TIMEOUT, pods.list(&params)).await {
-            Ok(Ok(list)) => {
-                Ok(list.items.iter().filter_map(|pod| PodView::of(pod, &deployment.name)).collect())
-            }
-            Ok(Err(error)) => Err(ApplyError::of(WHAT, error)),
-            Err(_) => Err(ApplyError::Late(WHAT)),
-        }
+        let _turn = self.turns.acquire().await;
+        let list = bounded(WHAT, pods.list(&params)).await?;
+        Ok(list.items.iter().filter_map(|pod| PodView::of(pod, &deployment.name)).collect())
     }
 
     /// Asks the queue for its length, and those of `workers` that can be asked what they are doing, all at once.

@@ -12,9 +12,10 @@ use reelpool_api::condition::Reason as Why;
 use reelpool_core::policy::expected_start_up;
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::apply::{ApplyError, Hands};
+use super::apply::{ApplyError, Hands, LOWER_WITHIN};
 use super::build;
 use super::context::Context;
 use super::deployment::DeploymentView;
@@ -197,8 +198,7 @@ impl Pass<'_> {
         let defaults =
             Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
-        let hands =
-            Hands { client: context.client.clone(), namespace: &valid.namespace, rights: &context.rights };
+        let hands = context.hands(&valid.namespace);
 
         let seen = self.find(&valid, &hands, &token, state).await?;
         self.see_condemned(&seen, state);
@@ -435,6 +435,7 @@ impl Pass<'_> {
         state: &mut PoolState,
     ) -> Result<DeploymentView, PassError> {
         let Plan { undrain, unmark, drain, mark, scale, condemn, held } = plan;
+        let lower_by = Instant::now() + LOWER_WITHIN;
         if let Some(held) = held {
             tracing::debug!(pool = %self.name, ?held, "the number of replicas is left as it is");
         }
@@ -451,7 +452,7 @@ impl Pass<'_> {
         if replicas < seen.deployment.replicas {
             state.condemned.extend(condemn.iter().cloned());
         }
-        let written = hands.scale(&seen.deployment, replicas).await?;
+        let written = hands.scale(&seen.deployment, replicas, lower_by).await?;
         let now = self.context.clock.now();
         if let Sample::Known { observed_at, .. } = record.observation.queue {
             self.context.metrics.sample_to_write(now.since(observed_at).into());
@@ -564,8 +565,7 @@ async fn tell(
         return Ok(());
     }
     let namespace = pool.namespace().unwrap_or_default();
-    let hands = Hands { client: context.client.clone(), namespace: &namespace, rights: &context.rights };
-    hands.tell(&pool.name_any(), &new).await?;
+    context.hands(&namespace).tell(&pool.name_any(), &new).await?;
     state.status = Some((new, now));
     Ok(())
 }
