@@ -10,7 +10,7 @@ use futures::stream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use reelpool_api::{WorkerPool, WorkerPoolStatus};
 use reelpool_core::WorkerId;
 use serde_json::json;
@@ -33,6 +33,7 @@ pub const LOWER_WITHIN: Duration = Duration::from_secs(15);
 const TRIES: u32 = 4;
 
 const REPLICAS: &str = "the number of replicas";
+const DEPLOYMENT: &str = "the Deployment";
 
 /// Why a write was not made.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +109,7 @@ impl Hands<'_> {
             // Without a number the API server would start one worker, and stop all others.
             spec.replicas = Some(i32::try_from(replicas).unwrap_or(i32::MAX));
         }
-        let made = self.patch_deployment("the Deployment", MANAGER, &first).await?;
+        let made = self.patch_deployment(DEPLOYMENT, MANAGER, &first).await?;
         self.hand_over(&made).await
     }
 
@@ -122,8 +123,8 @@ impl Hands<'_> {
         self.patch_deployment(REPLICAS, SCALER, &number).await
     }
 
-    /// Brings the Deployment to what it is to be, its number of replicas left alone. One that was deleted meanwhile is
-    /// not made anew: it would start with one worker.
+    /// Brings the Deployment to what it is to be, its number of replicas left alone, if nobody has changed it since it
+    /// was read in `found`. One that was deleted meanwhile is not made anew: it would start with one worker.
     pub async fn update(
         &self,
         wanted: &Deployment,
@@ -131,7 +132,28 @@ impl Hands<'_> {
     ) -> Result<DeploymentView, ApplyError> {
         let mut wanted = wanted.clone();
         wanted.metadata.uid = Some(found.uid.clone());
-        self.patch_deployment("the Deployment", MANAGER, &wanted).await
+        let mut version = found.resource_version.clone();
+        for _ in 0..TRIES {
+            wanted.metadata.resource_version = Some(version);
+            match self.patch_deployment(DEPLOYMENT, MANAGER, &wanted).await {
+                Err(ApplyError::Conflict(_)) => {}
+                done => return done,
+            }
+            // Its status changes all the time while pods come and go: only the spec matters here.
+            let now = self.read_again(DEPLOYMENT, &found.name).await?;
+            if now.generation != found.generation || now.uid != found.uid {
+                break;
+            }
+            version = now.resource_version;
+        }
+        Err(ApplyError::Conflict(DEPLOYMENT))
+    }
+
+    /// Reads a Deployment that was changed under our hands; one that is gone was changed, too.
+    async fn read_again(&self, what: &'static str, name: &str) -> Result<DeploymentView, ApplyError> {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace);
+        let now = self.write(what, deployments.get_opt(name)).await?;
+        now.as_ref().map(DeploymentView::from).ok_or(ApplyError::Conflict(what))
     }
 
     async fn patch_deployment<P: serde::Serialize + std::fmt::Debug>(
@@ -189,8 +211,7 @@ impl Hands<'_> {
                 Err(error) => return Err(error),
             }
             // Its status changes all the time while pods come and go: only the number matters here.
-            let now = self.write(REPLICAS, deployments.get(&seen.name)).await?;
-            view = DeploymentView::from(&now);
+            view = self.read_again(REPLICAS, &seen.name).await?;
             if view.replicas != seen.replicas || view.uid != seen.uid {
                 break;
             }
@@ -220,16 +241,23 @@ impl Hands<'_> {
         results.into_iter().collect()
     }
 
-    /// Writes the status of the pool `name`.
-    pub async fn tell(&self, name: &str, status: &WorkerPoolStatus) -> Result<(), ApplyError> {
+    /// Writes the status of the pool `name`, if it still has this version: a write that comes late overwrites nothing
+    /// that was told since. Returns the version that it has then.
+    pub async fn tell(
+        &self,
+        name: &str,
+        status: &WorkerPoolStatus,
+        version: &str,
+    ) -> Result<String, ApplyError> {
         let pools: Api<WorkerPool> = Api::namespaced(self.client.clone(), self.namespace);
         let patch = Patch::Apply(json!({
             "apiVersion": "reelpool.dev/v1alpha1", "kind": "WorkerPool",
-            "metadata": { "name": name },
+            "metadata": { "name": name, "resourceVersion": version },
             "status": status,
         }));
         let params = PatchParams::apply(MANAGER).force();
-        self.write("the status of the pool", pools.patch_status(name, &params, &patch)).await.map(|_| ())
+        let write = pools.patch_status(name, &params, &patch);
+        Ok(self.write("the status of the pool", write).await?.resource_version().unwrap_or_default())
     }
 
     async fn write<T>(

@@ -91,12 +91,10 @@ impl From<&Deployment> for DeploymentView {
 }
 
 impl DeploymentView {
-    /// Whether this was read later than `other`. Resource versions of one kind of object can be compared as numbers
-    /// (Kubernetes 1.35, KEP-5504); those that are no numbers are never later.
+    /// Whether this was read later than `other`.
     #[must_use]
     pub fn is_later_than(&self, other: &Self) -> bool {
-        let number = |view: &Self| view.resource_version.parse::<u128>().ok();
-        number(self).zip(number(other)).is_some_and(|(this, other)| this > other)
+        is_later(&self.resource_version, &other.resource_version)
     }
 
     /// Whether it bears all of these labels; others may be there too.
@@ -110,6 +108,14 @@ impl DeploymentView {
     pub fn is_rolling_out(&self) -> bool {
         self.observed_generation < self.generation || self.updated < self.pods
     }
+}
+
+/// Whether the resource version `this` is later than `other`. Those of one kind of object can be compared as numbers
+/// (Kubernetes 1.35, KEP-5504); those that are no numbers are never later.
+#[must_use]
+pub fn is_later(this: &str, other: &str) -> bool {
+    let number = |version: &str| version.parse::<u128>().ok();
+    number(this).zip(number(other)).is_some_and(|(this, other)| this > other)
 }
 
 fn selector(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector) -> Option<String> {

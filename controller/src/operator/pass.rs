@@ -565,7 +565,10 @@ async fn tell(
         return Ok(());
     }
     let namespace = pool.namespace().unwrap_or_default();
-    context.hands(&namespace).tell(&pool.name_any(), &new).await?;
+    let read = pool.resource_version().unwrap_or_default();
+    let version = state.version_after(&read);
+    let written = context.hands(&namespace).tell(&pool.name_any(), &new, version).await?;
+    state.version = Some(written);
     state.status = Some((new, now));
     Ok(())
 }

@@ -10,7 +10,7 @@ use reelpool_core::{
 
 use super::backoff::Backoff;
 use super::contest::Contest;
-use super::deployment::DeploymentView;
+use super::deployment::{DeploymentView, is_later};
 use super::members::Members;
 use super::plan::Known;
 
@@ -37,6 +37,8 @@ pub struct PoolState {
     pub told: Option<(u32, Reason, Vec<Limit>)>,
     /// The status as it was written last, and when.
     pub status: Option<(WorkerPoolStatus, Timestamp)>,
+    /// The version of the pool that this write left.
+    pub version: Option<String>,
     /// Whether the pool was ready when that was told last.
     pub was_ready: Option<bool>,
     /// How long to wait after failures of the API server.
@@ -99,6 +101,12 @@ impl PoolState {
         drained.sort_by_key(|worker| !worker.is_marked);
         let missing = surplus.saturating_sub(self.condemned.len());
         self.condemned.extend(drained.into_iter().take(missing).map(|worker| worker.id.clone()));
+    }
+
+    /// The version of the pool that was last seen, when `read` is what was read of it: our own write may be later.
+    #[must_use]
+    pub fn version_after<'a>(&'a self, read: &'a str) -> &'a str {
+        self.version.as_deref().filter(|own| is_later(own, read)).unwrap_or(read)
     }
 
     /// For how long the status has been as it is.
