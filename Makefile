@@ -21,20 +21,22 @@ test: ## Everything that must be green: style, lints, build, all tests
 	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
 	$(step) 6/6 "run the tests" cargo test --locked --workspace
 
-e2e: ## The real images as pods on a real kubelet; takes root
-	$(step) 1/5 "install what the node needs" scripts/setup --tests --node
-	$(step) 2/5 "build Kubernetes, the first time" scripts/cluster-tools
-	$(step) 3/5 "build the programs" cargo build --locked --workspace --bins
-	$(step) 4/5 "build the images" scripts/images --profile dev
-	$(step) 5/5 "run the tests" cargo test --locked -p reelpool-cluster --test e2e -- --nocapture
+e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
+	$(step) 1/6 "install what the node needs" scripts/setup --tests --node
+	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/6 "check the lints" cargo clippy --locked -p reelpool-cluster --test e2e -- -D warnings
+	$(step) 4/6 "build the programs" cargo build --locked --workspace --bins
+	$(step) 5/6 "build the images" scripts/images --profile dev
+	$(step) 6/6 "run the tests" cargo test --locked -p reelpool-cluster --test e2e -- --nocapture
 
 images: ## The images of operator and worker as OCI archives in target/images, without Docker
 	$(step) 1/2 "install what is missing" scripts/setup --images
 	$(step) 2/2 "build the images" scripts/images
 
 lint: ## Style and lints only
-	$(step) 1/2 "check the style" cargo fmt --all --check
-	$(step) 2/2 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 1/3 "check the style" cargo fmt --all --check
+	$(step) 2/3 "check the lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(step) 3/3 "check the lints of make e2e" cargo clippy --locked -p reelpool-cluster --test e2e -- -D warnings
 
 bench: ## The cost of a decision; the worker's overhead over bare ffmpeg and its memory
 	$(step) 1/3 "install what is missing" scripts/setup --tests
