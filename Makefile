@@ -27,12 +27,13 @@ reconcile: ## The operator under faults on a real control plane: leaders, outage
 	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
 	$(step) 4/4 "run the tests" cargo test --locked -p reelpool-cluster --test reconcile
 
-e2e: ## The real images as pods on a real kubelet; takes root
-	$(step) 1/5 "install what the node needs" scripts/setup --tests --node
-	$(step) 2/5 "build Kubernetes, the first time" scripts/cluster-tools
-	$(step) 3/5 "build the programs" cargo build --locked --workspace --bins
-	$(step) 4/5 "build the images" scripts/images --profile dev
-	$(step) 5/5 "run the tests" cargo test --locked -p reelpool-cluster --test e2e -- --nocapture
+e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
+	$(step) 1/6 "install what the node needs" scripts/setup --tests --node
+	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/6 "check the lints" cargo clippy --locked -p reelpool-cluster --test e2e -- -D warnings
+	$(step) 4/6 "build the programs" cargo build --locked --workspace --bins
+	$(step) 5/6 "build the images" scripts/images --profile dev
+	$(step) 6/6 "run the tests" cargo test --locked -p reelpool-cluster --test e2e -- --nocapture
 
 images: ## The images of operator and worker as OCI archives in target/images, without Docker
 	$(step) 1/2 "install what is missing" scripts/setup --images

@@ -47,7 +47,9 @@ fn kubelet(network: &Network, issued: &crate::Issued, ca: &Path) -> serde_json::
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": false,
         "failSwapOn": false,
-        // There is no DNS; a name is then refused at once, and not after a timeout.
+        // There is no DNS: a pod that asks is refused at once, by nobody on its own loopback.
+        "clusterDNS": ["127.0.0.1"],
+        "clusterDomain": "cluster.local",
         "resolvConf": "",
         "makeIPTablesUtilChains": false,
         "healthzPort": 0,

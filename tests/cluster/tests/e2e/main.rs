@@ -3,6 +3,8 @@
 
 mod gone;
 mod pods;
+mod whole;
+mod witness;
 mod worker;
 
 /// One node at a time: this is for small machines, and the tests of what is left behind look at the whole machine.
