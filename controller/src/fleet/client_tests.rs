@@ -1,4 +1,7 @@
+use std::pin::pin;
+
 use super::*;
+use futures::future::Either;
 use reelpool_protocol::{WorkerState, status::Totals};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -101,5 +104,23 @@ async fn one_that_is_not_there_or_does_not_answer_is_an_error_in_time() {
             (2, FleetError::Unreachable { address, .. }) => assert_eq!(address, gone),
             (key, other) => panic!("{key}: {other}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_that_does_not_answer_leaves_turns_to_the_others() {
+    let client = FleetClient::new("");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = listener.local_addr().unwrap();
+    let questions = (0..2 * AT_ONCE).map(|number| (number, silent, Question::Status));
+    let sick = client.with_token("sick");
+    let mut sick = pin!(sick.ask_all(questions));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut sick).await.is_err(), "it hangs");
+    let (address, _served) = worker(response("200 OK", &serde_json::to_string(&status()).unwrap())).await;
+    let well = client.with_token("well");
+    let well = pin!(well.ask_all([((), address, Question::Status)]));
+    match futures::future::select(sick, well).await {
+        Either::Left(_) => panic!("it waited for all of those that hang"),
+        Either::Right((answers, _)) => assert!(answers[0].1.is_ok()),
     }
 }

@@ -23,8 +23,10 @@ pub use report::{Report, observation};
 
 /// The longest a worker may take to answer; one that does not counts as busy.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How many workers are asked at once.
+/// How many workers of one fleet are asked at once.
 const AT_ONCE: usize = 64;
+/// How many workers of all fleets are asked at once.
+const ALL_AT_ONCE: usize = 512;
 /// The longest answer that is read: a status document with one job is some 600 bytes.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -45,7 +47,9 @@ pub struct FleetClient {
     client: Client<HttpConnector, Full<Bytes>>,
     /// The bearer token of drain requests, as the whole header value.
     authorization: Arc<str>,
+    /// Turns at asking this fleet: one whose workers do not answer leaves turns to the others.
     at_once: Arc<Semaphore>,
+    all_at_once: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for FleetClient {
@@ -101,13 +105,18 @@ impl FleetClient {
             client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector),
             authorization: format!("Bearer {token}").into(),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            all_at_once: Arc::new(Semaphore::new(ALL_AT_ONCE)),
         }
     }
 
-    /// The same client with another token. Both keep to one limit of questions at a time.
+    /// A client for another fleet, with its token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { authorization: format!("Bearer {token}").into(), ..self.clone() }
+        Self {
+            authorization: format!("Bearer {token}").into(),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            ..self.clone()
+        }
     }
 
     /// Asks one worker; its answer is always its status.
@@ -149,7 +158,9 @@ impl FleetClient {
         for (key, address, question) in questions {
             let client = self.clone();
             asked.spawn(async move {
-                let _permit = client.at_once.acquire().await;
+                // One's own turn first: who waits for it keeps nobody else from the turns of all.
+                let _own = client.at_once.acquire().await;
+                let _turn = client.all_at_once.acquire().await;
                 (key, client.ask(address, question).await)
             });
         }

@@ -40,6 +40,7 @@ pub mod overlay;
 pub mod pass;
 pub mod plan;
 pub mod pods;
+pub mod queue_turns;
 pub mod rights;
 pub mod state;
 pub mod status;
@@ -51,6 +52,7 @@ use drain_key::DrainKey;
 pub use error::OperatorError;
 use events::Events;
 use observe::Observer;
+use queue_turns::QueueTurns;
 use rights::Rights;
 use validate::Defaults;
 
@@ -199,7 +201,7 @@ async fn context(
             deployments,
             pods,
             sqs: SqsService::connect(options.endpoint_url.as_deref(), PATIENCE).await,
-            queue_reads: Semaphore::new(options.queue_reads_at_once),
+            queue_turns: QueueTurns::new(options.queue_reads_at_once),
             clock,
         },
         // Each pool has a token of its own.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::apply::{ApplyError, bounded};
 use super::deployment::DeploymentView;
 use super::pods::PodView;
+use super::queue_turns::QueueTurns;
 use crate::clock::Clock;
 use crate::fleet::{FleetClient, Question};
 use crate::queue::sqs::SqsService;
@@ -38,7 +39,7 @@ pub struct Observer {
     /// The queues.
     pub sqs: SqsService,
     /// How many queues are asked at once.
-    pub queue_reads: Semaphore,
+    pub queue_turns: QueueTurns,
     /// What time it is.
     pub clock: Clock,
 }
@@ -122,10 +123,11 @@ impl Observer {
         Ok(list.items.iter().filter_map(|pod| PodView::of(pod, &deployment.name)).collect())
     }
 
-    /// Asks the queue for its length, and those of `workers` that can be asked what they are doing, all at once.
+    /// Asks the queue for its length, which may not have answered the last time, and those of `workers` that can be asked what they are doing, all at once.
     pub async fn ask(
         &self,
         queue_url: &str,
+        was_silent: bool,
         soon: Duration,
         fleet: &FleetClient,
         workers: Vec<(WorkerId, std::net::SocketAddr)>,
@@ -134,7 +136,7 @@ impl Observer {
         let workers_asked_at = queue_asked_at;
         let questions = workers.into_iter().map(|(id, address)| (id, address, Question::Status));
         let queue = async {
-            let depth = self.depth(queue_url, soon).await;
+            let depth = self.depth(queue_url, was_silent, soon).await;
             (depth, self.clock.now().since(queue_asked_at))
         };
         let ((queue, queue_took), answers) =
@@ -152,9 +154,9 @@ impl Observer {
         }
     }
 
-    async fn depth(&self, url: &str, soon: Duration) -> Result<QueueDepth, QueueError> {
+    async fn depth(&self, url: &str, was_silent: bool, soon: Duration) -> Result<QueueDepth, QueueError> {
         let ask = async {
-            let _turn = self.queue_reads.acquire().await;
+            let _turn = self.queue_turns.take(was_silent).await;
             self.sqs.queue(url)?.depth(soon).await
         };
         tokio::time::timeout(QUEUE_TIMEOUT, ask).await.unwrap_or_else(|_| {

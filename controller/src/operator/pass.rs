@@ -321,10 +321,13 @@ impl Pass<'_> {
         Ok(applied(state, hash, updated))
     }
 
-    async fn ask(&self, valid: &ValidPool, seen: &Seen, state: &PoolState) -> Answers {
+    async fn ask(&self, valid: &ValidPool, seen: &Seen, state: &mut PoolState) -> Answers {
         let soon = expected_start_up(state.members.start_up_time()).into();
         let workers = seen.port.map(|port| Members::to_ask(&seen.pods, port)).unwrap_or_default();
-        let answers = self.context.observer.ask(&valid.queue_url, soon, &seen.client, workers).await;
+        let observer = &self.context.observer;
+        let answers =
+            observer.ask(&valid.queue_url, state.is_queue_silent, soon, &seen.client, workers).await;
+        state.is_queue_silent = matches!(answers.queue, Err(QueueError::Unreachable { .. }));
         let outcome = answers.queue.as_ref().map_or_else(QueueError::category, |_| "ok");
         self.context.metrics.queue_call(outcome, answers.queue_took);
         answers

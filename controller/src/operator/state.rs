@@ -23,6 +23,8 @@ pub struct PoolState {
     pub memory: Memory,
     /// The last look at the queue.
     pub queue: Option<Sample<QueueDepth>>,
+    /// Whether the queue did not answer the last time.
+    pub is_queue_silent: bool,
     /// The workers.
     pub members: Members,
     /// The Deployment as our own last write left it.

@@ -96,7 +96,10 @@ impl Place<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_pools_whose_queues_hang_slow_down_nobody() {
     let place = Place::new("hanging").await;
-    let _operator = place.lead();
+    let mut settings = place.operator("a");
+    // One turn would be all there is, were those that hang in the same line.
+    settings.arguments.push("--max-concurrent-queue-reads=1".to_owned());
+    let _operator = Operator::lead(place.plane, settings);
     for number in 0..10 {
         let pool = format!("sick-{number}");
         place.proxy.spoil(&pool, HANGS);
@@ -120,9 +123,9 @@ async fn ten_pools_whose_queues_hang_slow_down_nobody() {
         reactions.push(rose.unwrap_or_else(Instant::now).duration_since(sent));
     }
     println!("reactions while ten queues hang: {reactions:?}");
-    // Polls are a second apart: a pool that waited for one that hangs would take six.
+    // Polls are a second apart; one that waits for its turn behind those that hang takes six for each.
     let slowest = reactions.iter().max().unwrap();
-    assert!(*slowest < Duration::from_secs(5), "{reactions:?}");
+    assert!(*slowest < Duration::from_secs(10), "{reactions:?}");
     // A pool whose queue could never be read has told why, and nobody was started for it.
     assert_eq!(place.asked("sick-0-workers").await, Some(0));
     place.nobody_was_interrupted();
