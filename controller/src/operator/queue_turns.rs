@@ -1,4 +1,4 @@
-//! QueueTurns at asking queues how long they are.
+//! Turns at asking queues how long they are.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -14,7 +14,7 @@ pub struct QueueTurns {
 }
 
 impl QueueTurns {
-    /// QueueTurns for `at_once` queues at a time, and some more for those that do not answer.
+    /// Turns for `at_once` queues at a time, and some more for those that do not answer.
     #[must_use]
     pub fn new(at_once: usize) -> Self {
         Self {

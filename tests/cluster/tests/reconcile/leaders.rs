@@ -29,7 +29,7 @@ impl Place<'_> {
     }
 
     /// Two operators, the first of which leads while the other stands by.
-    async fn leader_and_standby(&self, first: OperatorSettings) -> [Candidate; 2] {
+    fn leader_and_standby(&self, first: OperatorSettings) -> [Candidate; 2] {
         let mut leader = self.candidate(first);
         leader.leads();
         let mut standby = self.candidate(self.operator("b"));
@@ -120,7 +120,7 @@ fn credential(kubeconfig: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_told_to_stop_hands_over_and_one_that_is_killed_is_replaced() {
     let place = Place::new("replaced").await;
-    let [first, mut second] = place.leader_and_standby(place.operator("a")).await;
+    let [first, mut second] = place.leader_and_standby(place.operator("a"));
     place.make_work().await;
     place.keep_sending(Duration::from_secs(4)).await;
 
@@ -141,7 +141,7 @@ async fn a_leader_that_is_told_to_stop_hands_over_and_one_that_is_killed_is_repl
     third.operator.wait_until("it stands by", crate::place::SOON, Operator::is_ready);
     let killed = Instant::now();
     second.operator.daemon().kill();
-    let (_, ()) = tokio::join!(place.keep_sending(Duration::from_secs(3)), async {
+    let ((), ()) = tokio::join!(place.keep_sending(Duration::from_secs(3)), async {
         tokio::task::block_in_place(|| third.leads());
     });
     let taken_over = killed.elapsed();
@@ -157,7 +157,7 @@ async fn a_leader_that_is_told_to_stop_hands_over_and_one_that_is_killed_is_repl
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_stopped_for_long_ends_without_a_write() {
     let place = Place::new("stopped").await;
-    let [mut first, mut second] = place.leader_and_standby(place.operator("a")).await;
+    let [mut first, mut second] = place.leader_and_standby(place.operator("a"));
     place.make_work().await;
     place.keep_sending(Duration::from_secs(4)).await;
 
@@ -188,7 +188,7 @@ async fn a_leader_that_cannot_reach_the_api_server_ends_before_another_leads() {
     let settings = place.operator("a");
     let kubeconfig = settings.kubeconfig.as_ref().unwrap();
     std::fs::write(kubeconfig, text(kubeconfig).replace(&place.plane.server(), &wire.url())).unwrap();
-    let [mut first, mut second] = place.leader_and_standby(settings).await;
+    let [mut first, mut second] = place.leader_and_standby(settings);
     place.make_work().await;
     place.keep_sending(Duration::from_secs(4)).await;
 

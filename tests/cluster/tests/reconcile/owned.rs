@@ -156,8 +156,8 @@ async fn what_is_changed_by_hand_comes_back_and_what_others_add_stays() {
     };
     for Change { what, patch, pointer } in changes {
         let good = now().await.pointer(pointer).cloned().unwrap();
-        let changed = serde_json::to_value(by_hand(patch).await).unwrap();
-        assert_ne!(changed.pointer(pointer), Some(&good), "the change is none: {what}");
+        let spoilt = serde_json::to_value(by_hand(patch).await).unwrap();
+        assert_ne!(spoilt.pointer(pointer), Some(&good), "the change is none: {what}");
         let took = place
             .eventually(&format!("{what} is back"), async || same(now().await.pointer(pointer), &good))
             .await;

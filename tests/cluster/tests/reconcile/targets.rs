@@ -40,13 +40,13 @@ impl Place<'_> {
 }
 
 /// The usual times, and a target.
-fn target(fields: Value) -> Value {
+fn target(fields: &Value) -> Value {
     json!({"targetRef": fields})
 }
 
 /// A crowd that answers under every pod of these tests.
 async fn place(name: &str) -> Place<'static> {
-    Place::with(name, |behaviour| behaviour.selector = "crowd=yes".to_owned()).await
+    Place::with(name, |behaviour| "crowd=yes".clone_into(&mut behaviour.selector)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
     let place = place("silent").await;
     let _operator = place.lead();
     // The pool comes first: it says what is missing, and goes on when it is there.
-    place.make("thumbs", target(json!({"name": "thumbnailer"}))).await;
+    place.make("thumbs", target(&json!({"name": "thumbnailer"}))).await;
     let message = place.told("thumbs", "Ready", "False", "TargetNotFound").await;
     assert!(message.contains("no Deployment thumbnailer"), "{message}");
     place.theirs("thumbnailer", "thumbs", "").await;
@@ -89,7 +89,7 @@ async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
 async fn workers_that_can_be_asked_are_drained_before_they_go() {
     let place = place("asked").await;
     let _operator = place.lead();
-    let pool = place.make("thumbs", target(json!({"name": "thumbnailer", "statusPort": 8080}))).await;
+    let pool = place.make("thumbs", target(&json!({"name": "thumbnailer", "statusPort": 8080}))).await;
     let key = DrainKey::load(place.client.clone(), "asked-system", "reelpool-drain-key").await.unwrap();
     let hash = drain_key::hash(&key.token(&pool.uid().unwrap()));
     place.theirs("thumbnailer", "thumbs", &hash).await;
