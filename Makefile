@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all most people need; `make help` lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test reconcile e2e images lint bench fuzz deny crds clean-demo
+.PHONY: help demo test cluster e2e images lint bench fuzz deny crds clean-demo
 
 step := @scripts/step
 
@@ -21,11 +21,11 @@ test: ## Everything that must be green: style, lints, build, all tests
 	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
 	$(step) 6/6 "run the tests" scripts/test
 
-reconcile: ## The operator under faults on a real control plane: leaders, outages, other writers
+cluster: ## The operator at scale and under faults, on a real control plane: 1,337 pods, 1,000 pools, leaders, outages
 	$(step) 1/4 "install what the tests need" scripts/setup --tests
 	$(step) 2/4 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
-	$(step) 4/4 "run the tests" cargo test --locked -p reelpool-cluster --test reconcile
+	$(step) 4/4 "run the tests" cargo test --locked -p reelpool-cluster --test scale --test reconcile
 
 e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
 	$(step) 1/6 "install what the node needs" scripts/setup --tests --node
