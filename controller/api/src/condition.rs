@@ -66,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who count or list them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AllGood,
         Self::NotYetKnown,
         Self::QueueRead,

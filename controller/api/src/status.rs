@@ -24,6 +24,11 @@ pub struct WorkerPoolStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub selector: Option<String>,
+    /// With targetRef.statusPort only: what the Deployment's pods are to have in REELPOOL_DRAIN_TOKEN_SHA256, so that
+    /// they may be drained. It is no secret: the token is not found from it.
+    #[serde(default, rename = "drainTokenSHA256", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub drain_token_sha256: Option<String>,
     /// What the workers were doing when this was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<WorkersStatus>,

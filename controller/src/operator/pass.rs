@@ -7,8 +7,8 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff;
 use kube::{Resource, ResourceExt};
-use reelpool_api::WorkerPool;
 use reelpool_api::condition::Reason as Why;
+use reelpool_api::{WorkerPool, WorkerPoolStatus};
 use reelpool_core::policy::expected_start_up;
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
@@ -19,6 +19,7 @@ use super::apply::{ApplyError, Hands, LOWER_WITHIN};
 use super::build;
 use super::context::Context;
 use super::deployment::DeploymentView;
+use super::drain_key;
 use super::events::What;
 use super::members::Members;
 use super::observe::Answers;
@@ -195,8 +196,7 @@ impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
         let token = context.key.token(&state.uid);
-        let defaults =
-            Defaults { drain_token_sha256: super::drain_key::hash(&token), ..context.defaults.clone() };
+        let defaults = Defaults { drain_token_sha256: drain_key::hash(&token), ..context.defaults.clone() };
         let valid = validate(self.pool, &defaults).map_err(PassError::Invalid)?;
         let hands = context.hands(&valid.namespace);
 
@@ -542,6 +542,12 @@ fn with_uids(ids: &[WorkerId], pods: &[PodView]) -> Vec<(WorkerId, String)> {
     pods.map(|pod| (pod.id.clone(), pod.uid.clone())).collect()
 }
 
+/// What the pods of somebody else's Deployment must know to be drained: nobody but the operator could tell them.
+fn token_hash_of_target(pool: &WorkerPool, context: &Context) -> Option<String> {
+    pool.spec.target_ref.as_ref()?.status_port?;
+    Some(drain_key::hash(&context.key.token(&pool.uid()?)))
+}
+
 /// Tells the pool what is so, if that is news.
 async fn tell(
     pool: &WorkerPool,
@@ -554,7 +560,10 @@ async fn tell(
         Some((status, _)) => status.clone(),
         None => pool.status.clone().unwrap_or_default(),
     };
-    let new = status::next(&old, facts);
+    let new = WorkerPoolStatus {
+        drain_token_sha256: token_hash_of_target(pool, context),
+        ..status::next(&old, facts)
+    };
     let ready = facts.findings.ready();
     if ready.holds.is_some() && state.was_ready != ready.holds {
         let was = std::mem::replace(&mut state.was_ready, ready.holds);

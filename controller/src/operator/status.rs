@@ -201,6 +201,7 @@ pub fn next(old: &WorkerPoolStatus, facts: Facts<'_>) -> WorkerPoolStatus {
         desired_workers: desired,
         replicas: deployment.map_or(old.replicas, |view| Some(int(view.pods))),
         selector: deployment.map_or_else(|| old.selector.clone(), |view| Some(view.selector.clone())),
+        drain_token_sha256: old.drain_token_sha256.clone(),
         workers: counts.or(old.workers),
         last_decision,
         conditions: conditions

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use reelpool::operator::drain_key::{self, DrainKey};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -89,9 +88,10 @@ async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
 async fn workers_that_can_be_asked_are_drained_before_they_go() {
     let place = place("asked").await;
     let _operator = place.lead();
-    let pool = place.make("thumbs", target(&json!({"name": "thumbnailer", "statusPort": 8080}))).await;
-    let key = DrainKey::load(place.client.clone(), "asked-system", "reelpool-drain-key").await.unwrap();
-    let hash = drain_key::hash(&key.token(&pool.uid().unwrap()));
+    place.make("thumbs", target(&json!({"name": "thumbnailer", "statusPort": 8080}))).await;
+    // Before there is a Deployment its author must be able to read what its pods are to know.
+    place.told("thumbs", "Ready", "False", "TargetNotFound").await;
+    let hash = place.status("thumbs").await.drain_token_sha256.unwrap();
     place.theirs("thumbnailer", "thumbs", &hash).await;
     place.is_well("thumbs").await;
 
