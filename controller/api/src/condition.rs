@@ -79,6 +79,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::TargetNotFound,
         Self::NameTaken,
+        Self::DeploymentGoing,
         Self::ApiRefused,
         Self::PodsStart,
         Self::PodsRefused,
