@@ -43,10 +43,12 @@ lint: ## Style and lints only
 	$(step) 1/2 "check the style" cargo fmt --all --check
 	$(step) 2/2 "check the lints" scripts/lint
 
-bench: ## The cost of a decision; the worker's overhead over bare ffmpeg and its memory
-	$(step) 1/3 "install what is missing" scripts/setup --tests
-	$(step) 2/3 "measure the decision" cargo bench --locked -p reelpool-core
-	$(step) 3/3 "measure the worker" scripts/bench
+bench: ## The cost of a decision, the worker's overhead over bare ffmpeg, the operator's reaction and its cost
+	$(step) 1/5 "install what is missing" scripts/setup --tests
+	$(step) 2/5 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/5 "measure the decision" cargo bench --locked -p reelpool-core
+	$(step) 4/5 "measure the worker" scripts/bench worker
+	$(step) 5/5 "measure the operator" scripts/bench operator
 
 fuzz: ## Fuzz the parser of queue messages; SECONDS_PER_TARGET=60
 	$(step) 1/1 "fuzz" scripts/fuzz

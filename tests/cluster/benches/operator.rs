@@ -1,5 +1,6 @@
 //! What the operator does for its keep: how soon it reacts, how it takes a fleet from zero to 1,337, and what a
 //! thousand pools cost. The peer's figures beside are KEDA's (2.20.2, with an HPA), measured on such a control plane.
+//! `-- reaction`, `-- fleet` and `-- pools` measure only that.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark")]
 
 use std::time::{Duration, Instant, SystemTime};
@@ -26,12 +27,21 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    let asked: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wants = |what: &str| asked.is_empty() || asked.iter().any(|one| one == what);
     println!("{:<58}{:>16}   KEDA", "", "Reelpool");
-    reaction().await;
-    for (name, qps) in [("stock limits", Qps::Stock), ("QPS 1000", Qps::Fast)] {
-        fleet(name, qps).await;
+    if wants("reaction") {
+        reaction().await;
     }
-    thousand_pools().await;
+    if wants("fleet") {
+        for (name, qps) in [("stock limits", Qps::Stock), ("QPS 1000", Qps::Fast)] {
+            fleet(name, qps).await;
+        }
+    }
+    if wants("pools") {
+        thousand_pools().await;
+    }
 }
 
 fn row(what: &str, ours: &str, peers: &str) {
