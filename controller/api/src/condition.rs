@@ -36,6 +36,8 @@ pub enum Reason {
     InvalidSpec,
     /// The Deployment that `targetRef` names is not there.
     TargetNotFound,
+    /// The Deployment that `targetRef` names is scaled by another pool.
+    TargetTaken,
     /// A Deployment of the name that this pool's should have belongs to somebody else.
     NameTaken,
     /// The pool's Deployment is being deleted; a new one is made when it is gone.
@@ -66,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who count or list them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AllGood,
         Self::NotYetKnown,
         Self::QueueRead,
@@ -78,6 +80,7 @@ impl Reason {
         Self::QueueAnswerUnusable,
         Self::InvalidSpec,
         Self::TargetNotFound,
+        Self::TargetTaken,
         Self::NameTaken,
         Self::DeploymentGoing,
         Self::ApiRefused,
@@ -108,6 +111,7 @@ impl Reason {
             Self::QueueAnswerUnusable => "QueueAnswerUnusable",
             Self::InvalidSpec => "InvalidSpec",
             Self::TargetNotFound => "TargetNotFound",
+            Self::TargetTaken => "TargetTaken",
             Self::NameTaken => "NameTaken",
             Self::DeploymentGoing => "DeploymentGoing",
             Self::ApiRefused => "ApiRefused",

@@ -12,6 +12,7 @@ use super::apply::Hands;
 use super::drain_key::DrainKey;
 use super::events::Events;
 use super::observe::Observer;
+use super::peers::Peers;
 use super::rights::Rights;
 use super::state::PoolState;
 use super::validate::Defaults;
@@ -44,6 +45,8 @@ pub struct Context {
     pub rights: Rights,
     /// What time it is.
     pub clock: Clock,
+    /// All pools, for those that get in each other's way.
+    pub peers: Peers,
     /// What is known of each pool.
     pub pools: Pools,
 }

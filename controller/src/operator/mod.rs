@@ -38,6 +38,7 @@ pub mod members;
 pub mod observe;
 pub mod overlay;
 pub mod pass;
+pub mod peers;
 pub mod plan;
 pub mod pods;
 pub mod queue_turns;
@@ -52,6 +53,7 @@ use drain_key::DrainKey;
 pub use error::OperatorError;
 use events::Events;
 use observe::Observer;
+use peers::Peers;
 use queue_turns::QueueTurns;
 use rights::Rights;
 use validate::Defaults;
@@ -110,8 +112,13 @@ pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
     tracing::info!(identity = options.identity, "this operator leads");
 
     let passes = async {
-        let context = context(&options, client, rights, metrics, decisions, clock).await?;
-        watch_over(context, options.watch_namespace.as_deref(), &health, async move {
+        let pools = Controller::new(
+            scope::<Guarded>(&client, options.watch_namespace.as_deref()),
+            watcher::Config::default().streaming_lists(),
+        );
+        let peers = Peers::new(pools.store());
+        let context = context(&options, client, rights, metrics, decisions, clock, peers).await?;
+        watch_over(pools, context, &health, async move {
             signals.next().await;
             tracing::info!("told to stop: passes that run are finished");
         })
@@ -187,6 +194,7 @@ async fn context(
     metrics: Metrics,
     decisions: Arc<Decisions>,
     clock: Clock,
+    peers: Peers,
 ) -> Result<(Context, Watches), OperatorError> {
     let key = DrainKey::load(client.clone(), &options.namespace, &options.drain_key_secret).await?;
     let (deployments, watch_deployments) =
@@ -220,6 +228,7 @@ async fn context(
         decisions,
         rights,
         clock,
+        peers,
         pools: Pools::default(),
     };
     Ok((context, Watches { deployments: watch_deployments, pods: watch_pods }))
@@ -254,8 +263,8 @@ where
 
 /// Passes over the pools until `stop`.
 async fn watch_over(
+    pools: Controller<Guarded>,
     (context, watches): (Context, Watches),
-    namespace: Option<&str>,
     health: &Health,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
@@ -266,13 +275,10 @@ async fn watch_over(
             tracing::warn!(%error, "pods cannot be watched");
         }
     });
-    let controller = Controller::new(
-        scope::<Guarded>(&context.client, namespace),
-        watcher::Config::default().streaming_lists(),
-    )
-    .with_config(ControllerConfig::default())
-    .reconcile_on(pools_of(deployments))
-    .graceful_shutdown_on(stop);
+    let controller = pools
+        .with_config(ControllerConfig::default())
+        .reconcile_on(pools_of(deployments))
+        .graceful_shutdown_on(stop);
     let known = controller.store();
     let filled = filled(&context, health);
     let passes = {

@@ -1,21 +1,26 @@
 //! One pass over one pool: observe, validate, decide, plan, apply, tell.
 
+mod act;
+mod error;
+mod tell;
+mod upkeep;
+
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff;
 use kube::{Resource, ResourceExt};
+use reelpool_api::WorkerPool;
 use reelpool_api::condition::Reason as Why;
-use reelpool_api::{WorkerPool, WorkerPoolStatus};
 use reelpool_core::policy::expected_start_up;
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
-use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::apply::{ApplyError, Hands, LOWER_WITHIN};
+pub use self::error::PassError;
+use self::tell::tell;
+use super::apply::{ApplyError, Hands};
 use super::build;
 use super::context::Context;
 use super::deployment::DeploymentView;
@@ -23,12 +28,12 @@ use super::drain_key;
 use super::events::What;
 use super::members::Members;
 use super::observe::Answers;
-use super::plan::{DRAIN_TERM_SECONDS, Fleet, Held, Known, Plan, plan};
+use super::plan::{Fleet, Held, Known, Plan, plan};
 use super::pods::{PodView, STATUS_PORT};
-use super::state::{Applied, PoolState};
+use super::state::PoolState;
 use super::status::{self, Facts, Finding, Findings};
-use super::validate::{Defaults, InvalidPool, ValidFleet, ValidPool, validate};
-use crate::fleet::{FleetClient, Question};
+use super::validate::{Defaults, ValidFleet, ValidPool, validate};
+use crate::fleet::FleetClient;
 use crate::metrics::{PoolFacts, PoolName};
 use crate::queue::QueueError;
 use crate::telemetry;
@@ -43,57 +48,6 @@ const QUEUE_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs
 const INVALID_AGAIN: Duration = Duration::from_secs(60);
 /// How often a pool is looked at that waits for something of somebody else's.
 const OTHERS_AGAIN: Duration = Duration::from_secs(3);
-
-/// Why a pass came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// The spec says something that cannot be done.
-    #[error("{0}")]
-    Invalid(InvalidPool),
-    /// The Deployment that `targetRef` names is not there.
-    #[error(
-        "there is no Deployment {0} in the pool's namespace: create it, or name another in spec.targetRef.name of a new pool"
-    )]
-    TargetNotFound(String),
-    /// A Deployment of the name that this pool's should have is somebody else's.
-    #[error(
-        "the Deployment {0} is there and belongs to somebody else: delete or rename it, or name the pool otherwise"
-    )]
-    NameTaken(String),
-    /// The pool's Deployment is being deleted.
-    #[error("the Deployment {0} is being deleted: a new one is made when it is gone")]
-    Going(String),
-    /// Something could not be read or written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-}
-
-impl PassError {
-    /// A stable category for logs and metrics.
-    #[must_use]
-    pub fn category(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid_spec",
-            Self::TargetNotFound(_) => "target_not_found",
-            Self::NameTaken(_) => "name_taken",
-            Self::Going(_) => "deployment_going",
-            Self::Apply(error) => error.category(),
-        }
-    }
-
-    /// What the pool is told; `None`: it goes away by itself within moments.
-    fn finding(&self) -> Option<Finding> {
-        let why = match self {
-            Self::Invalid(_) => Why::InvalidSpec,
-            Self::TargetNotFound(_) => Why::TargetNotFound,
-            Self::NameTaken(_) => Why::NameTaken,
-            Self::Going(_) => Why::DeploymentGoing,
-            Self::Apply(ApplyError::Refused { .. }) => Why::ApiRefused,
-            Self::Apply(_) => return None,
-        };
-        Some(Finding::no(why, self.to_string()))
-    }
-}
 
 /// One pass over `pool`. Returns after how long to look again.
 pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
@@ -156,7 +110,10 @@ async fn failed(
     }
     let wait = match error {
         PassError::Invalid(_) => INVALID_AGAIN,
-        PassError::TargetNotFound(_) | PassError::NameTaken(_) | PassError::Going(_) => OTHERS_AGAIN,
+        PassError::TargetNotFound(_)
+        | PassError::TargetTaken { .. }
+        | PassError::NameTaken(_)
+        | PassError::Going(_) => OTHERS_AGAIN,
         PassError::Apply(_) => state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, context.clock.now()).into(),
     };
     tracing::warn!(pool = pool_name, category = error.category(), "{error}");
@@ -266,59 +223,13 @@ impl Pass<'_> {
                 let deployment = found
                     .filter(|found| !found.is_going)
                     .ok_or_else(|| PassError::TargetNotFound(name.clone()))?;
+                if let Some(by) = self.context.peers.scaler_of(&deployment, self.pool) {
+                    return Err(PassError::TargetTaken { deployment: name.clone(), by });
+                }
                 let pods = observer.target_pods(&valid.namespace, &deployment).await?;
                 Ok(Seen { deployment, pods, port: *status_port, client })
             }
         }
-    }
-
-    async fn own_deployment(
-        &self,
-        wanted: &Deployment,
-        hands: &Hands<'_>,
-        state: &mut PoolState,
-    ) -> Result<DeploymentView, PassError> {
-        let name = wanted.metadata.name.clone().unwrap_or_default();
-        let found = self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
-        let hash = {
-            let mut hasher = DefaultHasher::new();
-            serde_json::to_string(wanted).unwrap_or_default().hash(&mut hasher);
-            hasher.finish()
-        };
-        let Some(found) = found else {
-            // Those that were left behind may be busy: the new one begins with them.
-            let left = self.context.observer.pods_made_by(hands.namespace, &self.pool.name_any(), &name);
-            let made = hands.create(wanted, u32::try_from(left.len()).unwrap_or(u32::MAX)).await?;
-            self.context.events.publish(
-                self.pool,
-                What::DeploymentCreated,
-                &format!("created Deployment {name}"),
-            );
-            state.contest.wrote(made.replicas, self.context.clock.now());
-            state.condemned.clear();
-            return Ok(applied(state, hash, made));
-        };
-        if found.is_going {
-            return Err(PassError::Going(name));
-        }
-        if found.controller.as_deref() != Some(&state.uid) {
-            return Err(PassError::NameTaken(name));
-        }
-        // Labels of the Deployment itself are not counted by its generation.
-        let labels_stand = found.has_labels(wanted.labels());
-        if labels_stand && state.applied == Some(Applied { hash, generation: found.generation }) {
-            return Ok(found);
-        }
-        if found.needs_hand_over {
-            hands.hand_over(&found).await?;
-        }
-        let updated = hands.update(wanted, &found).await?;
-        let first = state.applied.is_none();
-        if (updated.generation != found.generation || !labels_stand) && !first {
-            let note = format!("changed Deployment {name} to what the pool says");
-            self.context.events.publish(self.pool, What::DeploymentUpdated, &note);
-        }
-        Ok(applied(state, hash, updated))
     }
 
     async fn ask(&self, valid: &ValidPool, seen: &Seen, state: &mut PoolState) -> Answers {
@@ -428,69 +339,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Does what was planned. Returns the Deployment as it is then.
-    async fn apply(
-        &self,
-        plan: &Plan,
-        seen: &Seen,
-        hands: &Hands<'_>,
-        record: &Record,
-        state: &mut PoolState,
-    ) -> Result<DeploymentView, PassError> {
-        let Plan { undrain, unmark, drain, mark, scale, condemn, held } = plan;
-        let lower_by = Instant::now() + LOWER_WITHIN;
-        if let Some(held) = held {
-            tracing::debug!(pool = %self.name, ?held, "the number of replicas is left as it is");
-        }
-        self.tell_workers(undrain, Question::Undrain, seen, state).await;
-        self.tell_workers(drain, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
-        if !unmark.is_empty() {
-            hands.mark(with_uids(unmark, &seen.pods), false).await?;
-        }
-        if !mark.is_empty() {
-            hands.mark(with_uids(mark, &seen.pods), true).await?;
-        }
-        let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
-        // The number goes down for these: whatever comes of the write, they are not let back to work by mistake.
-        if replicas < seen.deployment.replicas {
-            state.condemned.extend(condemn.iter().cloned());
-        }
-        let written = hands.scale(&seen.deployment, replicas, lower_by).await?;
-        let now = self.context.clock.now();
-        if let Sample::Known { observed_at, .. } = record.observation.queue {
-            self.context.metrics.sample_to_write(now.since(observed_at).into());
-        }
-        self.context.metrics.scaled(self.name);
-        state.contest.wrote(replicas, now);
-        if let Some(applied) = &mut state.applied {
-            applied.generation = written.generation;
-        }
-        state.written = Some(written.clone());
-        let from = seen.deployment.replicas;
-        let what = if replicas > from { What::ScaledOut } else { What::ScaledIn };
-        let note = format!("{from} to {replicas} workers: {}", record.decision);
-        self.context.events.publish(self.pool, what, &note);
-        Ok(written)
-    }
-
-    async fn tell_workers(&self, ids: &[WorkerId], question: Question, seen: &Seen, state: &mut PoolState) {
-        let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return };
-        let ids: BTreeSet<&WorkerId> = ids.iter().collect();
-        let asked_at = self.context.clock.now();
-        let questions = seen.pods.iter().filter(|pod| ids.contains(&pod.id));
-        let questions: Vec<_> =
-            questions.filter_map(|pod| Some((pod.id.clone(), pod.address(port)?, question))).collect();
-        for (id, answer) in seen.client.ask_all(questions).await {
-            match answer {
-                Ok(status) => state.members.answered(&id, Some(status), asked_at),
-                // Its state is read anew before anything else is planned for it.
-                Err(error) => {
-                    tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer");
-                }
-            }
-        }
-    }
-
     fn measure(&self, record: &Record, seen: &Seen) {
         let depth = match record.observation.queue {
             Sample::Known { value, observed_at } => Some((value, observed_at)),
@@ -528,59 +376,4 @@ impl Pass<'_> {
         let hurries = !plan.mark.is_empty() && plan.held != Some(Held::OtherWriter);
         if hurries { Millis::from(SOON).plus(now.since(asked)) } else { decision.next_check }
     }
-}
-
-fn applied(state: &mut PoolState, hash: u64, view: DeploymentView) -> DeploymentView {
-    state.applied = Some(Applied { hash, generation: view.generation });
-    state.written = Some(view.clone());
-    view
-}
-
-fn with_uids(ids: &[WorkerId], pods: &[PodView]) -> Vec<(WorkerId, String)> {
-    let ids: BTreeSet<&WorkerId> = ids.iter().collect();
-    let pods = pods.iter().filter(|pod| ids.contains(&pod.id));
-    pods.map(|pod| (pod.id.clone(), pod.uid.clone())).collect()
-}
-
-/// What the pods of somebody else's Deployment must know to be drained: nobody but the operator could tell them.
-fn token_hash_of_target(pool: &WorkerPool, context: &Context) -> Option<String> {
-    pool.spec.target_ref.as_ref()?.status_port?;
-    Some(drain_key::hash(&context.key.token(&pool.uid()?)))
-}
-
-/// Tells the pool what is so, if that is news.
-async fn tell(
-    pool: &WorkerPool,
-    context: &Context,
-    state: &mut PoolState,
-    facts: Facts<'_>,
-) -> Result<(), ApplyError> {
-    let now = context.clock.now();
-    let old = match &state.status {
-        Some((status, _)) => status.clone(),
-        None => pool.status.clone().unwrap_or_default(),
-    };
-    let new = WorkerPoolStatus {
-        drain_token_sha256: token_hash_of_target(pool, context),
-        ..status::next(&old, facts)
-    };
-    let ready = facts.findings.ready();
-    if ready.holds.is_some() && state.was_ready != ready.holds {
-        let was = std::mem::replace(&mut state.was_ready, ready.holds);
-        // That all is well from the beginning is no event.
-        if was.is_some() || ready.holds == Some(false) {
-            let what = if ready.holds == Some(true) { What::Ready } else { What::NotReady };
-            context.events.publish(pool, what, &ready.message);
-        }
-    }
-    if !status::is_news(&old, &new, state.status_age(now)) {
-        return Ok(());
-    }
-    let namespace = pool.namespace().unwrap_or_default();
-    let read = pool.resource_version().unwrap_or_default();
-    let version = state.version_after(&read);
-    let written = context.hands(&namespace).tell(&pool.name_any(), &new, version).await?;
-    state.version = Some(written);
-    state.status = Some((new, now));
-    Ok(())
 }

@@ -108,3 +108,38 @@ async fn workers_that_can_be_asked_are_drained_before_they_go() {
     assert_eq!(place.crowd.report().done, 6);
     place.nobody_was_interrupted();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_is_scaled_by_one_pool_only() {
+    let place = place("claimed").await;
+    let _operator = place.lead();
+    place.theirs("thumbnailer", "thumbs", "").await;
+    place.make("thumbs", target(&json!({"name": "thumbnailer"}))).await;
+    place.is_well("thumbs").await;
+    // Creation times are whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    place.make("second", target(&json!({"name": "thumbnailer"}))).await;
+    let message = place.told("second", "Ready", "False", "TargetTaken").await;
+    assert!(message.contains("thumbnailer is scaled by the WorkerPool thumbs"), "{message}");
+    // Nor one that a pool has made.
+    place.make("cats", json!({})).await;
+    place.is_well("cats").await;
+    place.make("third", target(&json!({"name": "cats-workers"}))).await;
+    let message = place.told("third", "Ready", "False", "TargetTaken").await;
+    assert!(message.contains("cats-workers is scaled by the WorkerPool cats"), "{message}");
+
+    place.send_held("second", 3);
+    place.send_held("third", 3);
+    place.send_held("thumbs", 1);
+    place.theirs_reaches("thumbnailer", 1).await;
+    place
+        .for_all_of(Duration::from_secs(5), "only its own pool counts", async || {
+            place.asked("thumbnailer").await == Some(1) && place.asked("cats-workers").await == Some(0)
+        })
+        .await;
+
+    // With the first one gone it is the second's turn.
+    place.pools().delete("thumbs", &DeleteParams::default()).await.unwrap();
+    place.theirs_reaches("thumbnailer", 3).await;
+    place.is_well("second").await;
+}

@@ -1,0 +1,70 @@
+//! The Deployment that a pool owns: made where it is not there, and brought back to what the pool says.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use super::super::apply::Hands;
+use super::super::deployment::DeploymentView;
+use super::super::events::What;
+use super::super::state::{Applied, PoolState};
+use super::{Pass, PassError};
+
+impl Pass<'_> {
+    /// Finds the pool's own Deployment, makes it where it is not there, and brings back what is not as the pool says.
+    pub(super) async fn own_deployment(
+        &self,
+        wanted: &Deployment,
+        hands: &Hands<'_>,
+        state: &mut PoolState,
+    ) -> Result<DeploymentView, PassError> {
+        let name = wanted.metadata.name.clone().unwrap_or_default();
+        let found = self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
+        let hash = {
+            let mut hasher = DefaultHasher::new();
+            serde_json::to_string(wanted).unwrap_or_default().hash(&mut hasher);
+            hasher.finish()
+        };
+        let Some(found) = found else {
+            // Those that were left behind may be busy: the new one begins with them.
+            let left = self.context.observer.pods_made_by(hands.namespace, &self.pool.name_any(), &name);
+            let made = hands.create(wanted, u32::try_from(left.len()).unwrap_or(u32::MAX)).await?;
+            self.context.events.publish(
+                self.pool,
+                What::DeploymentCreated,
+                &format!("created Deployment {name}"),
+            );
+            state.contest.wrote(made.replicas, self.context.clock.now());
+            state.condemned.clear();
+            return Ok(applied(state, hash, made));
+        };
+        if found.is_going {
+            return Err(PassError::Going(name));
+        }
+        if found.controller.as_deref() != Some(&state.uid) {
+            return Err(PassError::NameTaken(name));
+        }
+        // Labels of the Deployment itself are not counted by its generation.
+        let labels_stand = found.has_labels(wanted.labels());
+        if labels_stand && state.applied == Some(Applied { hash, generation: found.generation }) {
+            return Ok(found);
+        }
+        if found.needs_hand_over {
+            hands.hand_over(&found).await?;
+        }
+        let updated = hands.update(wanted, &found).await?;
+        let first = state.applied.is_none();
+        if (updated.generation != found.generation || !labels_stand) && !first {
+            let note = format!("changed Deployment {name} to what the pool says");
+            self.context.events.publish(self.pool, What::DeploymentUpdated, &note);
+        }
+        Ok(applied(state, hash, updated))
+    }
+}
+
+fn applied(state: &mut PoolState, hash: u64, view: DeploymentView) -> DeploymentView {
+    state.applied = Some(Applied { hash, generation: view.generation });
+    state.written = Some(view.clone());
+    view
+}
