@@ -44,12 +44,18 @@ pub enum Reason {
     DeploymentGoing,
     /// The API server refused what the operator asked for.
     ApiRefused,
+    /// The API server has not done what the operator asked for, several times in a row.
+    ApiFailing,
     /// Pods can be made and started.
     PodsStart,
     /// Pods cannot be made: a quota or an admission rule stands in the way.
     PodsRefused,
     /// Pods are made but do not start: the image, the node, or the worker itself.
     PodsDoNotStart,
+    /// Workers do not answer the operator: they count as busy, so that the fleet does not get smaller.
+    WorkersSilent,
+    /// Workers refuse the operator's drain token: none can be drained, so that the fleet does not get smaller.
+    DrainRefused,
     /// No limit was hit.
     WithinLimits,
     /// The minimum holds the fleet up.
@@ -60,6 +66,8 @@ pub enum Reason {
     Step,
     /// The fleet is paused.
     Paused,
+    /// Fewer workers would do, but none can go now without another being taken for it.
+    ScaleInHeld,
     /// Only Reelpool writes the number of replicas.
     SoleWriter,
     /// Somebody else wrote the number of replicas: Reelpool waits before it writes again.
@@ -68,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who count or list them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::AllGood,
         Self::NotYetKnown,
         Self::QueueRead,
@@ -84,14 +92,18 @@ impl Reason {
         Self::NameTaken,
         Self::DeploymentGoing,
         Self::ApiRefused,
+        Self::ApiFailing,
         Self::PodsStart,
         Self::PodsRefused,
         Self::PodsDoNotStart,
+        Self::WorkersSilent,
+        Self::DrainRefused,
         Self::WithinLimits,
         Self::Minimum,
         Self::Maximum,
         Self::Step,
         Self::Paused,
+        Self::ScaleInHeld,
         Self::SoleWriter,
         Self::OtherWriter,
     ];
@@ -115,14 +127,18 @@ impl Reason {
             Self::NameTaken => "NameTaken",
             Self::DeploymentGoing => "DeploymentGoing",
             Self::ApiRefused => "ApiRefused",
+            Self::ApiFailing => "ApiFailing",
             Self::PodsStart => "PodsStart",
             Self::PodsRefused => "PodsRefused",
             Self::PodsDoNotStart => "PodsDoNotStart",
+            Self::WorkersSilent => "WorkersSilent",
+            Self::DrainRefused => "DrainRefused",
             Self::WithinLimits => "WithinLimits",
             Self::Minimum => "Minimum",
             Self::Maximum => "Maximum",
             Self::Step => "Step",
             Self::Paused => "Paused",
+            Self::ScaleInHeld => "ScaleInHeld",
             Self::SoleWriter => "SoleWriter",
             Self::OtherWriter => "OtherWriter",
         }

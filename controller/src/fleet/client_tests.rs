@@ -96,7 +96,8 @@ async fn one_that_is_not_there_or_does_not_answer_is_an_error_in_time() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = closed.local_addr().unwrap();
     drop(closed);
-    let asked = client.ask_all([(1, silent, Question::Status), (2, gone, Question::Status)]).await;
+    let asked =
+        client.ask_all([Ask::new(1, silent, Question::Status), Ask::new(2, gone, Question::Status)]).await;
     assert_eq!(asked.len(), 2);
     for (key, answer) in asked {
         match (key, answer.unwrap_err()) {
@@ -112,15 +113,46 @@ async fn a_fleet_that_does_not_answer_leaves_turns_to_the_others() {
     let client = FleetClient::new("");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = listener.local_addr().unwrap();
-    let questions = (0..2 * AT_ONCE).map(|number| (number, silent, Question::Status));
+    let questions = (0..2 * AT_ONCE).map(|number| Ask::new(number, silent, Question::Status));
     let sick = client.with_token("sick");
     let mut sick = pin!(sick.ask_all(questions));
     assert!(tokio::time::timeout(Duration::from_millis(100), &mut sick).await.is_err(), "it hangs");
     let (address, _served) = worker(response("200 OK", &serde_json::to_string(&status()).unwrap())).await;
     let well = client.with_token("well");
-    let well = pin!(well.ask_all([((), address, Question::Status)]));
+    let well = pin!(well.ask_all([Ask::new((), address, Question::Status)]));
     match futures::future::select(sick, well).await {
         Either::Left(_) => panic!("it waited for all of those that hang"),
         Either::Right((answers, _)) => assert!(answers[0].1.is_ok()),
     }
+}
+
+#[tokio::test]
+async fn a_round_ends_in_time_however_many_hang_and_the_silent_keep_nobody_waiting() {
+    let client = FleetClient::new("");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs = listener.local_addr().unwrap();
+    let (answers, _served) = worker(response("200 OK", &serde_json::to_string(&status()).unwrap())).await;
+    let silent = |key| Ask { was_silent: true, ..Ask::new(key, hangs, Question::Status) };
+    let questions = (0..1000).map(silent).chain([Ask::new(1000, answers, Question::Status)]);
+    let start = std::time::Instant::now();
+    let mut asked = client.ask_all(questions).await;
+    assert!(start.elapsed() < 2 * (TURN_WITHIN + TIMEOUT), "{:?}", start.elapsed());
+    asked.sort_by_key(|(key, _)| *key);
+    assert_eq!(asked.len(), 1001);
+    assert!(asked[1000].1.is_ok());
+    let no_turn = asked.iter().filter(|(_, answer)| matches!(answer, Err(FleetError::NoTurn(_)))).count();
+    assert!(no_turn > 1000 / 2, "{no_turn}");
+}
+
+#[tokio::test]
+async fn an_answer_from_another_is_none() {
+    let client = FleetClient::new("");
+    let mut asked = Vec::new();
+    for name in ["w1", "w2"] {
+        let (address, _served) = worker(response("200 OK", &serde_json::to_string(&status()).unwrap())).await;
+        let ask = Ask { name: Some(name.to_owned()), ..Ask::new((), address, Question::Status) };
+        asked.extend(client.ask_all([ask]).await);
+    }
+    assert!(asked[0].1.is_ok());
+    assert!(matches!(&asked[1].1, Err(FleetError::Another { other, .. }) if other == "w1"));
 }

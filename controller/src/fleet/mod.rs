@@ -12,8 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use reelpool_protocol::WorkerStatus;
 use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS, STATUS_PATH};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub mod recent;
 pub mod report;
@@ -27,6 +28,12 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 64;
 /// How many workers of all fleets are asked at once.
 const ALL_AT_ONCE: usize = 512;
+/// How many of one fleet that gave no answer the last time are asked at once.
+const SILENT_AT_ONCE: usize = 16;
+/// How many of all fleets that gave no answer the last time are asked at once.
+const ALL_SILENT_AT_ONCE: usize = 128;
+/// Who had no turn within this time is not asked in this round: whoever asks must not wait for a thousand that hang.
+const TURN_WITHIN: Duration = Duration::from_secs(4);
 /// The longest answer that is read: a status document with one job is some 600 bytes.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -41,6 +48,28 @@ pub enum Question {
     Undrain,
 }
 
+/// A question to one worker of many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask<K> {
+    /// Whom the answer is from, for the one who asks.
+    pub key: K,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// What to ask.
+    pub question: Question,
+    /// The name that it must give, where it is known: an address may be another's by now.
+    pub name: Option<String>,
+    /// Whether it gave no answer the last time: such wait for each other only.
+    pub was_silent: bool,
+}
+
+impl<K> Ask<K> {
+    /// A question to one that is thought to answer.
+    pub fn new(key: K, address: SocketAddr, question: Question) -> Self {
+        Self { key, address, question, name: None, was_silent: false }
+    }
+}
+
 /// Asks workers over HTTP.
 #[derive(Clone)]
 pub struct FleetClient {
@@ -48,8 +77,28 @@ pub struct FleetClient {
     /// The bearer token of drain requests, as the whole header value.
     authorization: Arc<str>,
     /// Turns at asking this fleet: one whose workers do not answer leaves turns to the others.
-    at_once: Arc<Semaphore>,
-    all_at_once: Arc<Semaphore>,
+    own: Turns,
+    all: Turns,
+}
+
+/// Turns at asking, with some apart for workers that gave no answer the last time: each of those keeps its turn for
+/// seconds.
+#[derive(Clone)]
+struct Turns {
+    answering: Arc<Semaphore>,
+    silent: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(answering: usize, silent: usize) -> Self {
+        Self { answering: Arc::new(Semaphore::new(answering)), silent: Arc::new(Semaphore::new(silent)) }
+    }
+
+    async fn take(&self, was_silent: bool) -> Option<SemaphorePermit<'_>> {
+        let line = if was_silent { &self.silent } else { &self.answering };
+        // Neither is ever closed.
+        line.acquire().await.ok()
+    }
 }
 
 impl std::fmt::Debug for FleetClient {
@@ -65,6 +114,17 @@ pub enum FleetError {
     /// It did not answer in time.
     #[error("the worker at {0} did not answer within {TIMEOUT:?}")]
     Late(SocketAddr),
+    /// It was not asked: too many others were, and did not answer.
+    #[error("the worker at {0} was not asked within {TURN_WITHIN:?}: too many others do not answer")]
+    NoTurn(SocketAddr),
+    /// Another one answered.
+    #[error("at {address} the worker {other} answers: the address has gone to it, or two share it")]
+    Another {
+        /// The address that was asked.
+        address: SocketAddr,
+        /// The name that was given.
+        other: String,
+    },
     /// It could not be reached.
     #[error("the worker at {address} could not be reached: {detail}")]
     Unreachable {
@@ -104,8 +164,8 @@ impl FleetClient {
             // Connections kept open would keep workers that shut down from ending.
             client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector),
             authorization: format!("Bearer {token}").into(),
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
-            all_at_once: Arc::new(Semaphore::new(ALL_AT_ONCE)),
+            own: Turns::new(AT_ONCE, SILENT_AT_ONCE),
+            all: Turns::new(ALL_AT_ONCE, ALL_SILENT_AT_ONCE),
         }
     }
 
@@ -114,7 +174,7 @@ impl FleetClient {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             authorization: format!("Bearer {token}").into(),
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            own: Turns::new(AT_ONCE, SILENT_AT_ONCE),
             ..self.clone()
         }
     }
@@ -149,19 +209,30 @@ impl FleetClient {
         tokio::time::timeout(TIMEOUT, answer).await.unwrap_or(Err(FleetError::Late(address)))
     }
 
-    /// Asks many workers at once, some sixty at a time; the answers come in no order.
+    /// Asks many workers at once, some sixty at a time and for some seconds in all; the answers come in no order.
     pub async fn ask_all<K: Send + 'static>(
         &self,
-        questions: impl IntoIterator<Item = (K, SocketAddr, Question)>,
+        questions: impl IntoIterator<Item = Ask<K>>,
     ) -> Vec<(K, Result<WorkerStatus, FleetError>)> {
+        let turn_by = Instant::now() + TURN_WITHIN;
         let mut asked = JoinSet::new();
-        for (key, address, question) in questions {
+        for Ask { key, address, question, name, was_silent } in questions {
             let client = self.clone();
             asked.spawn(async move {
-                // One's own turn first: who waits for it keeps nobody else from the turns of all.
-                let _own = client.at_once.acquire().await;
-                let _turn = client.all_at_once.acquire().await;
-                (key, client.ask(address, question).await)
+                let turn = async {
+                    // One's own turn first: who waits for it keeps nobody else from the turns of all.
+                    (client.own.take(was_silent).await, client.all.take(was_silent).await)
+                };
+                let Ok(_turn) = tokio::time::timeout_at(turn_by, turn).await else {
+                    return (key, Err(FleetError::NoTurn(address)));
+                };
+                let answer = client.ask(address, question).await.and_then(|status| match name {
+                    Some(name) if name != status.worker => {
+                        Err(FleetError::Another { address, other: status.worker.chars().take(100).collect() })
+                    }
+                    _ => Ok(status),
+                });
+                (key, answer)
             });
         }
         asked.join_all().await

@@ -11,7 +11,7 @@ use super::overdue::{Overdue, Patience};
 use super::plan::{DRAIN_TERM_SECONDS, Effect};
 use super::process::{self, News, Program};
 use crate::clock::Clock;
-use crate::fleet::{FleetClient, Question};
+use crate::fleet::{Ask, FleetClient, Question};
 
 /// Does what was planned.
 pub struct Hands {
@@ -73,7 +73,7 @@ impl Hands {
     async fn ask(&self, ids: &[WorkerId], question: Question, fleet: &mut LocalFleet) -> bool {
         let address = |id: &WorkerId| fleet.members.iter().find(|member| member.id == *id)?.address;
         let questions: Vec<_> =
-            ids.iter().filter_map(|id| Some((id.clone(), address(id)?, question))).collect();
+            ids.iter().filter_map(|id| Some(Ask::new(id.clone(), address(id)?, question))).collect();
         let mut changed = false;
         let asked_at = self.clock.now();
         for (id, answer) in self.client.ask_all(questions).await {

@@ -9,7 +9,7 @@ use reelpool_protocol::WorkerStatus;
 
 use super::fleet::LocalFleet;
 use crate::clock::Clock;
-use crate::fleet::{FleetClient, Question};
+use crate::fleet::{Ask, FleetClient, Question};
 use crate::queue::{QueueError, QueueLength};
 
 /// Reads the world.
@@ -62,8 +62,11 @@ impl Observer {
 
     /// Looks at the workers. May be dropped half-way.
     pub async fn look_at_workers(&self, fleet: &LocalFleet) -> WorkersSeen {
-        let questions: Vec<_> =
-            fleet.addresses().into_iter().map(|(id, address)| (id, address, Question::Status)).collect();
+        let questions: Vec<_> = fleet
+            .addresses()
+            .into_iter()
+            .map(|(id, address)| Ask::new(id, address, Question::Status))
+            .collect();
         let without_address = fleet.without_address();
         let asked_at = self.clock.now();
         let answers = self.client.ask_all(questions).await;

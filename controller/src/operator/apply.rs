@@ -42,7 +42,7 @@ pub enum ApplyError {
     #[error("{0} was not written: this process does not lead any more")]
     NotLeader(&'static str),
     /// The API server did not answer in time.
-    #[error("{0} could not be written within {TIMEOUT:?}: see whether the API server is well")]
+    #[error("{0} could not be read or written within {TIMEOUT:?}: see whether the API server is well")]
     Late(&'static str),
     /// Somebody else changed it at the same time.
     #[error("{0} was changed by somebody else at the same time: it is looked at again")]
@@ -56,9 +56,9 @@ pub enum ApplyError {
         detail: String,
     },
     /// The API server could not be reached, or failed.
-    #[error("{what} could not be written: {source}")]
+    #[error("{what} could not be read or written: {source}")]
     Failed {
-        /// What was to be written.
+        /// What was to be read or written.
         what: &'static str,
         /// What was met.
         source: Box<kube::Error>,
@@ -66,6 +66,12 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether what was to be written may have been written all the same.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Late(_) | Self::Failed { .. })
+    }
+
     /// A stable category for logs and metrics.
     #[must_use]
     pub fn category(&self) -> &'static str {
@@ -109,18 +115,33 @@ impl Hands<'_> {
             // Without a number the API server would start one worker, and stop all others.
             spec.replicas = Some(i32::try_from(replicas).unwrap_or(i32::MAX));
         }
-        let made = self.patch_deployment(DEPLOYMENT, MANAGER, &first).await?;
+        // Not forced: where another operator has made it meanwhile, the number is the scaler's, and stays.
+        let made = self.patch_deployment(DEPLOYMENT, PatchParams::apply(MANAGER), &first).await?;
         self.hand_over(&made).await
     }
 
     /// Makes the number of replicas the scaler's: what the operator's other writes leave out would be reset else.
     pub async fn hand_over(&self, found: &DeploymentView) -> Result<DeploymentView, ApplyError> {
-        let number = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": found.name, "uid": found.uid },
-            "spec": { "replicas": found.replicas },
-        });
-        self.patch_deployment(REPLICAS, SCALER, &number).await
+        let mut version = found.resource_version.clone();
+        for _ in 0..TRIES {
+            let number = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": { "name": found.name, "uid": found.uid, "resourceVersion": version },
+                "spec": { "replicas": found.replicas },
+            });
+            let params = PatchParams::apply(SCALER).force();
+            match self.patch_deployment(REPLICAS, params, &number).await {
+                Err(ApplyError::Conflict(_)) => {}
+                done => return done,
+            }
+            // Its status changes all the time while pods come and go: only the number matters here.
+            let now = self.read_again(REPLICAS, &found.name).await?;
+            if now.replicas != found.replicas || now.uid != found.uid {
+                break;
+            }
+            version = now.resource_version;
+        }
+        Err(ApplyError::Conflict(REPLICAS))
     }
 
     /// Brings the Deployment to what it is to be, its number of replicas left alone, if nobody has changed it since it
@@ -135,7 +156,7 @@ impl Hands<'_> {
         let mut version = found.resource_version.clone();
         for _ in 0..TRIES {
             wanted.metadata.resource_version = Some(version);
-            match self.patch_deployment(DEPLOYMENT, MANAGER, &wanted).await {
+            match self.patch_deployment(DEPLOYMENT, PatchParams::apply(MANAGER).force(), &wanted).await {
                 Err(ApplyError::Conflict(_)) => {}
                 done => return done,
             }
@@ -159,14 +180,13 @@ impl Hands<'_> {
     async fn patch_deployment<P: serde::Serialize + std::fmt::Debug>(
         &self,
         what: &'static str,
-        manager: &str,
+        params: PatchParams,
         wanted: &P,
     ) -> Result<DeploymentView, ApplyError> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace);
         let value = serde_json::to_value(wanted)
             .map_err(|error| ApplyError::Refused { what, detail: error.to_string() })?;
         let name = value["metadata"]["name"].as_str().unwrap_or_default();
-        let params = PatchParams::apply(manager).force();
         let patch = Patch::Apply(&value);
         let write = deployments.patch(name, &params, &patch);
         Ok(DeploymentView::from(&self.write(what, write).await?))

@@ -28,6 +28,12 @@ impl Backoff {
         *self = Self::default();
     }
 
+    /// How often in a row it has failed.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// For how much longer to wait; `None`: not at all.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Option<Millis> {

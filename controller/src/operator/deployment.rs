@@ -103,10 +103,16 @@ impl DeploymentView {
         wanted.iter().all(|(name, value)| self.labels.get(name) == Some(value))
     }
 
+    /// Whether the Deployment controller has acted on the last change.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observed_generation >= self.generation
+    }
+
     /// Whether pods of an older template are still being replaced, or the last change has not been acted on.
     #[must_use]
     pub fn is_rolling_out(&self) -> bool {
-        self.observed_generation < self.generation || self.updated < self.pods
+        !self.is_observed() || self.updated < self.pods
     }
 }
 

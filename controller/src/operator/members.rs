@@ -1,16 +1,17 @@
 //! The workers of one pool: what each last said, and what they have taught us.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use reelpool_core::{Millis, QueueDepth, Sample, Timestamp, WorkerId, WorkerObservation, WorkerState};
 use reelpool_protocol::WorkerStatus;
 
-use super::pods::{PodStage, PodView};
-use crate::fleet::{Recent, Report, observation};
+use super::pods::{PodStage, PodView, StatusPort};
+use crate::fleet::{Ask, Question, Recent, Report, observation};
 
 /// For how long a container that runs may not answer yet: it loads its program and opens its port.
 const OPENS_WITHIN: Millis = Millis::from_secs(60);
+/// A worker that is silent for so long is told of.
+pub const TOLD_AFTER: Millis = Millis::from_secs(60);
 
 /// What is known of the workers of one pool.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Members {
     words: HashMap<WorkerId, Word>,
     service_times: Recent,
     start_up_times: Recent,
+    /// When they were first looked at.
+    looked_at: Option<Timestamp>,
     /// Since when the queue has been empty without a break; only kept for workers that cannot be asked.
     empty_since: Option<Timestamp>,
 }
@@ -28,14 +31,41 @@ struct Word {
     uid: String,
     report: Option<Report>,
     silent_since: Option<Timestamp>,
+    asked_at: Option<Timestamp>,
     was_ready: bool,
 }
 
 impl Members {
-    /// Whom to ask at `port`, and where.
+    /// Whom to ask at `port` what they are doing: those first that answer, then the silent ones in turn.
     #[must_use]
-    pub fn to_ask(pods: &[PodView], port: u16) -> Vec<(WorkerId, SocketAddr)> {
-        pods.iter().filter_map(|pod| Some((pod.id.clone(), pod.address(port)?))).collect()
+    pub fn to_ask(&self, pods: &[PodView], port: StatusPort) -> Vec<Ask<WorkerId>> {
+        let ask = |pod: &PodView| {
+            let word = self.words.get(&pod.id).filter(|word| word.uid == pod.uid);
+            let was_silent = word.is_some_and(|word| word.silent_since.is_some());
+            let asked_at = word.and_then(|word| word.asked_at);
+            Some((was_silent, asked_at, Ask { was_silent, ..pod.ask(port, Question::Status)? }))
+        };
+        let mut asks: Vec<_> = pods.iter().filter_map(ask).collect();
+        asks.sort_by_key(|(was_silent, asked_at, _)| (*was_silent, was_silent.then_some(*asked_at)));
+        asks.into_iter().map(|(_, _, ask)| ask).collect()
+    }
+
+    /// How many of `pods` have given no answer for [`TOLD_AFTER`], and one of them.
+    #[must_use]
+    pub fn silent(&self, pods: &[PodView], now: Timestamp) -> Option<(usize, WorkerId)> {
+        let is_silent = |pod: &&PodView| {
+            let word = self.words.get(&pod.id).filter(|_| pod.stage.may_run());
+            word.and_then(|word| word.silent_since).is_some_and(|since| now.since(since) >= TOLD_AFTER)
+        };
+        let mut silent = pods.iter().filter(is_silent);
+        let first = silent.next()?.id.clone();
+        Some((silent.count().saturating_add(1), first))
+    }
+
+    /// Whether the queue is known to be empty, with nothing in flight; only kept for workers that cannot be asked.
+    #[must_use]
+    pub fn is_queue_empty(&self) -> bool {
+        self.empty_since.is_some()
     }
 
     /// Takes the pods there are, and what those said that were asked at `asked_at`.
@@ -45,20 +75,24 @@ impl Members {
         answers: Vec<(WorkerId, Option<WorkerStatus>)>,
         asked_at: Timestamp,
     ) {
-        self.keep_only(pods);
+        self.keep_only(pods, asked_at);
         for (id, answer) in answers {
             self.answered(&id, answer, asked_at);
         }
     }
 
-    fn keep_only(&mut self, pods: &[PodView]) {
+    fn keep_only(&mut self, pods: &[PodView], now: Timestamp) {
+        let looked_at = *self.looked_at.get_or_insert(now);
         let mut kept = HashMap::with_capacity(pods.len());
         for pod in pods {
             let old = self.words.remove(&pod.id).filter(|word| word.uid == pod.uid);
             let mut word = old.unwrap_or_else(|| Word { uid: pod.uid.clone(), ..Word::default() });
             if let Some(ready) = pod.ready_since.filter(|_| !word.was_ready) {
                 word.was_ready = true;
-                self.start_up_times.add(ready.since(pod.created));
+                // Of one that was there before us nobody knows whether it is ready for the first time.
+                if pod.created >= looked_at {
+                    self.start_up_times.add(ready.since(pod.created));
+                }
             }
             kept.insert(pod.id.clone(), word);
         }
@@ -68,6 +102,7 @@ impl Members {
     /// Takes a worker's answer to what it was asked at `asked_at`; `None`: it gave none.
     pub fn answered(&mut self, id: &WorkerId, answer: Option<WorkerStatus>, asked_at: Timestamp) {
         let Some(word) = self.words.get_mut(id) else { return };
+        word.asked_at = Some(asked_at);
         let Some(status) = answer else {
             word.silent_since.get_or_insert(asked_at);
             return;
@@ -115,7 +150,7 @@ impl Members {
         queue: &Sample<QueueDepth>,
         now: Timestamp,
     ) -> Vec<WorkerObservation> {
-        self.keep_only(pods);
+        self.keep_only(pods, now);
         self.empty_since = match queue {
             Sample::Known { value, observed_at } if value.is_empty() => {
                 Some(self.empty_since.map_or(*observed_at, |since| since.min(*observed_at)))

@@ -4,6 +4,8 @@ use reelpool_protocol::WorkerState as Said;
 use super::*;
 use crate::fleet::report::tests::{job, status};
 
+const PORT: StatusPort = StatusPort { number: 8080, names_are_known: false };
+
 fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(0).plus(Millis::from_secs(secs))
 }
@@ -46,7 +48,7 @@ fn a_pod_in_which_nothing_runs_has_no_job_whatever_its_worker_said_before() {
     let mut members = Members::default();
     let busy = status(Said::Busy, vec![job("k")], false);
     members.take(&[pod("a", PodStage::Ready)], vec![("a".into(), Some(busy))], at(10));
-    for stage in [PodStage::Unscheduled, PodStage::NotStarted, PodStage::CrashLoop] {
+    for stage in [PodStage::Unscheduled, PodStage::NotStarted, PodStage::CannotStart, PodStage::CrashLoop] {
         assert_eq!(states(&members, &[pod("a", stage)], 11), [WorkerState::Starting], "{stage:?}");
     }
 }
@@ -80,6 +82,7 @@ fn times_are_measured_once_for_each_pod_and_each_job() {
     let pods = [pod("a", PodStage::Ready)];
     let mut members = Members::default();
     let mut said = status(Said::Idle, vec![], false);
+    members.take(&[], vec![], at(0));
     for round in 0..3 {
         said.totals.committed = 2;
         said.totals.committed_ms = 9000;
@@ -118,6 +121,39 @@ fn only_those_are_asked_that_may_run() {
         pod("b", PodStage::NotStarted),
         PodView { ip: None, ..pod("c", PodStage::NotReady) },
     ];
-    let asked = Members::to_ask(&pods, 8080);
-    assert_eq!(asked, [("a".into(), "127.0.0.9:8080".parse().unwrap())]);
+    let asked = Members::default().to_ask(&pods, PORT);
+    assert_eq!(asked, [Ask::new("a".into(), "127.0.0.9:8080".parse().unwrap(), Question::Status)]);
+}
+
+#[test]
+fn those_that_answer_are_asked_first_and_the_silent_ones_in_turn() {
+    let pods = ["a", "b", "c", "d"].map(|name| pod(name, PodStage::Ready));
+    let mut members = Members::default();
+    let idle = || Some(status(Said::Idle, vec![], false));
+    members.take(&pods, vec![("a".into(), None), ("b".into(), None), ("c".into(), idle())], at(10));
+    members.take(&pods, vec![("a".into(), None), ("c".into(), idle())], at(11));
+    let asked = members.to_ask(&pods, PORT);
+    let order: Vec<(&str, bool)> = asked.iter().map(|ask| (ask.key.as_str(), ask.was_silent)).collect();
+    assert_eq!(order, [("c", false), ("d", false), ("b", true), ("a", true)]);
+}
+
+#[test]
+fn who_is_silent_for_long_is_told_of() {
+    let pods = ["a", "b", "c"].map(|name| pod(name, PodStage::Ready));
+    let mut members = Members::default();
+    let idle = || Some(status(Said::Idle, vec![], false));
+    members.take(&pods, vec![("a".into(), None), ("b".into(), None), ("c".into(), idle())], at(10));
+    assert_eq!(members.silent(&pods, at(69)), None);
+    assert_eq!(members.silent(&pods, at(70)), Some((2, "a".into())));
+    let nothing_runs = PodView { stage: PodStage::CrashLoop, ..pods[1].clone() };
+    assert_eq!(members.silent(&[pods[0].clone(), nothing_runs], at(70)), Some((1, "a".into())));
+}
+
+#[test]
+fn a_pod_that_was_there_before_us_tells_nothing_of_how_long_a_start_takes() {
+    // Created at 0, ready again at 9000 after a trouble.
+    let flapped = [PodView { ready_since: Some(at(9000)), ..pod("a", PodStage::Ready) }];
+    let mut members = Members::default();
+    members.take(&flapped, vec![], at(9001));
+    assert_eq!(members.start_up_time(), None);
 }

@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 pub mod apply;
 pub mod backoff;
 pub mod build;
+pub mod condemned;
 pub mod contest;
 pub mod context;
 pub mod deployment;

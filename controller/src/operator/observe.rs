@@ -1,6 +1,7 @@
 //! Reads the world for one pool: the Deployment, its pods, the queue, and the workers' own words. Nothing is written
 //! here and nothing chosen.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::deployment::DeploymentView;
 use super::pods::PodView;
 use super::queue_turns::QueueTurns;
 use crate::clock::Clock;
-use crate::fleet::{FleetClient, Question};
+use crate::fleet::{Ask, FleetClient, FleetError};
 use crate::queue::sqs::SqsService;
 use crate::queue::{QueueError, QueueLength};
 
@@ -44,6 +45,17 @@ pub struct Observer {
     pub clock: Clock,
 }
 
+/// Our own last write to a Deployment.
+#[derive(Debug, Clone, Copy)]
+pub enum Written<'a> {
+    /// There was none since this process leads.
+    Nothing,
+    /// It left the Deployment like this.
+    This(&'a DeploymentView),
+    /// No answer came to it: only the API server knows.
+    Unsure,
+}
+
 /// What the queue and the workers answered.
 #[derive(Debug)]
 pub struct Answers {
@@ -53,29 +65,34 @@ pub struct Answers {
     pub queue_took: Duration,
     /// When the queue was asked.
     pub queue_asked_at: Timestamp,
-    /// What the workers said that were asked; `None`: nothing.
+    /// What the workers said that were asked; `None`: nothing. Those that were silent before and had no turn are left
+    /// out: they are as silent as they were.
     pub workers: Vec<(WorkerId, Option<WorkerStatus>)>,
+    /// What was met at one of those that said nothing.
+    pub met: Option<String>,
     /// When they were asked. Answers count from then, whenever they came.
     pub workers_asked_at: Timestamp,
 }
 
 impl Observer {
-    /// The Deployment, read at least as late as `written`, our own last write to it.
+    /// The Deployment, read at least as late as our own last write to it.
     pub async fn deployment(
         &self,
         namespace: &str,
         name: &str,
-        written: Option<&DeploymentView>,
+        written: Written<'_>,
     ) -> Result<Option<DeploymentView>, ApplyError> {
         const WHAT: &str = "the Deployment";
         let cached = self.deployments.get(&ObjectRef::new(name).within(namespace));
         let cached = cached.map(|deployment| DeploymentView::from(deployment.as_ref()));
         match (cached, written) {
-            (Some(cached), None) => return Ok(Some(cached)),
-            (Some(cached), Some(written)) if cached.uid != written.uid || !written.is_later_than(&cached) => {
+            (Some(cached), Written::Nothing) => return Ok(Some(cached)),
+            (Some(cached), Written::This(written))
+                if cached.uid != written.uid || !written.is_later_than(&cached) =>
+            {
                 return Ok(Some(cached));
             }
-            // The cache lags behind our own write, or the Deployment is not there or has just been deleted: only the API
+            // The cache may lag behind our own write, or the Deployment is not there or has just been deleted: only the API
             // server knows.
             _ => {}
         }
@@ -123,35 +140,38 @@ impl Observer {
         Ok(list.items.iter().filter_map(|pod| PodView::of(pod, &deployment.name)).collect())
     }
 
-    /// Asks the queue for its length, which may not have answered the last time, and those of `workers` that can be asked what they are doing, all at once.
+    /// Asks the queue for its length, which may not have answered the last time, and `workers` what they are doing, all
+    /// at once.
     pub async fn ask(
         &self,
         queue_url: &str,
         was_silent: bool,
         soon: Duration,
         fleet: &FleetClient,
-        workers: Vec<(WorkerId, std::net::SocketAddr)>,
+        workers: Vec<Ask<WorkerId>>,
     ) -> Answers {
         let queue_asked_at = self.clock.now();
         let workers_asked_at = queue_asked_at;
-        let questions = workers.into_iter().map(|(id, address)| (id, address, Question::Status));
+        let silent: BTreeSet<WorkerId> =
+            workers.iter().filter(|ask| ask.was_silent).map(|ask| ask.key.clone()).collect();
         let queue = async {
             let depth = self.depth(queue_url, was_silent, soon).await;
             (depth, self.clock.now().since(queue_asked_at))
         };
-        let ((queue, queue_took), answers) =
-            tokio::join!(queue, fleet.ask_all(questions.collect::<Vec<_>>()));
-        let said = |(id, answer): (WorkerId, Result<WorkerStatus, _>)| {
-            let answer = answer.inspect_err(|error| tracing::debug!(worker = %id, %error, "no answer"));
-            (id, answer.ok())
-        };
-        Answers {
-            queue,
-            queue_took: queue_took.into(),
-            queue_asked_at,
-            workers: answers.into_iter().map(said).collect(),
-            workers_asked_at,
-        }
+        let ((queue, queue_took), answers) = tokio::join!(queue, fleet.ask_all(workers));
+        let mut met = None;
+        let workers = answers
+            .into_iter()
+            .filter(|(id, answer)| !matches!(answer, Err(FleetError::NoTurn(_)) if silent.contains(id)))
+            .map(|(id, answer)| {
+                if let Err(error) = &answer {
+                    tracing::debug!(worker = %id, %error, "no answer");
+                    met.get_or_insert_with(|| error.to_string());
+                }
+                (id, answer.ok())
+            })
+            .collect();
+        Answers { queue, queue_took: queue_took.into(), queue_asked_at, workers, met, workers_asked_at }
     }
 
     async fn depth(&self, url: &str, was_silent: bool, soon: Duration) -> Result<QueueDepth, QueueError> {

@@ -5,7 +5,7 @@ mod error;
 mod tell;
 mod upkeep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
 use tracing::Instrument;
 
+use self::act::keep_asleep;
 pub use self::error::PassError;
 use self::tell::tell;
 use super::apply::{ApplyError, Hands};
@@ -26,10 +27,10 @@ use super::context::Context;
 use super::deployment::DeploymentView;
 use super::drain_key;
 use super::events::What;
-use super::members::Members;
+use super::members::TOLD_AFTER;
 use super::observe::Answers;
-use super::plan::{Fleet, Held, Known, Plan, plan};
-use super::pods::{PodView, STATUS_PORT};
+use super::plan::{Fleet, Held, Known, Leave, Plan, plan};
+use super::pods::{PodView, STATUS_PORT, StatusPort};
 use super::state::PoolState;
 use super::status::{self, Facts, Finding, Findings};
 use super::validate::{Defaults, ValidFleet, ValidPool, validate};
@@ -46,6 +47,12 @@ const API_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(6
 const QUEUE_BACKOFF: (Millis, Millis) = (Millis::from_secs(1), Millis::from_secs(15));
 /// How often a pool is looked at that only a change of its spec mends: that wakes the pass by itself.
 const INVALID_AGAIN: Duration = Duration::from_secs(60);
+/// How often a pool is looked at while Kubernetes has not taken all that the number was lowered for.
+const CONDEMNED_AGAIN: Duration = Duration::from_secs(10);
+/// So many failures of the API server in a row are told.
+const FAILURES_TOLD: u32 = 3;
+/// What holds the number up for so long is told.
+const HELD_TOLD_AFTER: Millis = Millis::from_secs(60);
 /// How often a pool is looked at that waits for something of somebody else's.
 const OTHERS_AGAIN: Duration = Duration::from_secs(3);
 
@@ -67,10 +74,12 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
         state.generation = pool.metadata.generation;
     }
     if let Some(left) = state.backoff.left(context.clock.now()) {
-        return left.into();
+        keep_asleep(context, state).await;
+        return soon_for_the_condemned(left.into(), state);
     }
     let started = context.clock.now();
     let name = PoolName::of(pool);
+    context.decisions.know(&name);
     let pass = Pass { pool, context, started, name: &name };
     let passed = pass.run(state).instrument(telemetry::pass(&name)).await;
     let took = context.clock.now().since(started);
@@ -81,9 +90,17 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
             // Each look counts from the start of the last one, so that a slow one does not put off the next.
             Duration::from(next.minus(took)).max(SOON)
         }
-        Err(error) => failed(pool, context, state, &error, took).await,
+        Err(error) => {
+            keep_asleep(context, state).await;
+            failed(pool, context, state, &error, took).await
+        }
     };
-    jitter(again, &state.uid)
+    jitter(soon_for_the_condemned(again, state), &state.uid)
+}
+
+/// Drains lapse by themselves: those that Kubernetes may still take are looked after in time.
+fn soon_for_the_condemned(again: Duration, state: &PoolState) -> Duration {
+    if state.condemned.ids().is_empty() { again } else { again.min(CONDEMNED_AGAIN) }
 }
 
 /// Some pools come a little earlier, so that a thousand made at once do not stay in step for ever.
@@ -117,7 +134,7 @@ async fn failed(
         PassError::Apply(_) => state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, context.clock.now()).into(),
     };
     tracing::warn!(pool = pool_name, category = error.category(), "{error}");
-    let Some(finding) = error.finding() else { return wait };
+    let Some(finding) = error.finding(state.backoff.failures() >= FAILURES_TOLD) else { return wait };
     let findings = Findings::only(finding);
     let facts = Facts {
         generation: pool.metadata.generation,
@@ -145,7 +162,7 @@ struct Seen {
     deployment: DeploymentView,
     pods: Vec<PodView>,
     /// The port at which the workers answer; `None`: they cannot be asked.
-    port: Option<u16>,
+    port: Option<StatusPort>,
     client: FleetClient,
 }
 
@@ -162,6 +179,7 @@ impl Pass<'_> {
         let answers = self.ask(&valid, &seen, state).await;
         let queue_error =
             answers.queue.as_ref().err().map(|error| (status::queue(Err(error)), error.category()));
+        let met = answers.met.clone();
         let (observation, known) = self.take(answers, &seen, state);
         let record = self.decide(&valid, &seen, observation, state);
         let decision = &record.decision;
@@ -173,9 +191,13 @@ impl Pass<'_> {
             Fleet {
                 current: seen.deployment.replicas,
                 pods: &known,
-                condemned: &state.condemned,
+                condemned: state.condemned.ids(),
                 is_rolling_out: seen.deployment.is_rolling_out(),
-                can_drain: seen.port.is_some(),
+                leave: match seen.port {
+                    Some(_) => Leave::Drained,
+                    None if state.members.is_queue_empty() => Leave::AtOnce,
+                    None => Leave::NotNow,
+                },
                 may_write: state.contest.may_write(now),
             },
         );
@@ -184,8 +206,11 @@ impl Pass<'_> {
         let findings = Findings {
             pool: Finding::yes(Why::AllGood, "the spec can be followed"),
             queue: queue_error.as_ref().map_or_else(|| status::queue(Ok(())), |(finding, _)| finding.clone()),
-            workers: status::workers(&deployment, &seen.pods, now),
-            limited: status::limited(decision),
+            workers: self.workers_finding(&deployment, &seen, met.as_deref(), state),
+            limited: {
+                let held = state.held_for(plan.held, now).filter(|(_, since)| *since >= HELD_TOLD_AFTER);
+                status::limited(decision, held.map(|(held, _)| held))
+            },
             contested: status::contested(state.contest.told()),
         };
         let facts = Facts {
@@ -216,25 +241,29 @@ impl Pass<'_> {
                 let wanted = build::deployment(valid, settings, &owner);
                 let deployment = self.own_deployment(&wanted, hands, state).await?;
                 let pods = observer.own_pods(&valid.namespace, &valid.name, &deployment);
-                Ok(Seen { deployment, pods, port: Some(STATUS_PORT), client })
+                let port = StatusPort { number: STATUS_PORT, names_are_known: true };
+                Ok(Seen { deployment, pods, port: Some(port), client })
             }
             ValidFleet::Target { name, status_port } => {
-                let found = observer.deployment(&valid.namespace, name, state.written.as_ref()).await?;
+                let found = observer.deployment(&valid.namespace, name, state.last_write()).await?;
                 let deployment = found
                     .filter(|found| !found.is_going)
                     .ok_or_else(|| PassError::TargetNotFound(name.clone()))?;
                 if let Some(by) = self.context.peers.scaler_of(&deployment, self.pool) {
                     return Err(PassError::TargetTaken { deployment: name.clone(), by });
                 }
+                state.follow_target(&deployment.uid);
+                state.condemned.learn(deployment.replicas);
                 let pods = observer.target_pods(&valid.namespace, &deployment).await?;
-                Ok(Seen { deployment, pods, port: *status_port, client })
+                let port = status_port.map(|number| StatusPort { number, names_are_known: false });
+                Ok(Seen { deployment, pods, port, client })
             }
         }
     }
 
     async fn ask(&self, valid: &ValidPool, seen: &Seen, state: &mut PoolState) -> Answers {
         let soon = expected_start_up(state.members.start_up_time()).into();
-        let workers = seen.port.map(|port| Members::to_ask(&seen.pods, port)).unwrap_or_default();
+        let workers = seen.port.map(|port| state.members.to_ask(&seen.pods, port)).unwrap_or_default();
         let observer = &self.context.observer;
         let answers =
             observer.ask(&valid.queue_url, state.is_queue_silent, soon, &seen.client, workers).await;
@@ -269,9 +298,14 @@ impl Pass<'_> {
             })
             .collect::<Vec<Known>>();
         if !seen.deployment.is_rolling_out() {
-            state.adopt_condemned(&known, seen.deployment.replicas);
+            state.condemned.adopt(&known, seen.deployment.replicas, now);
         }
-        workers.retain(|worker| !state.condemned.contains(&worker.id));
+        if let Some(port) = seen.port {
+            let addresses: HashMap<&WorkerId, _> =
+                seen.pods.iter().map(|pod| (&pod.id, pod.address(port))).collect();
+            state.condemned.remember(|id| addresses.get(id).copied().flatten());
+        }
+        workers.retain(|worker| !state.condemned.ids().contains(&worker.id));
         let observation = Observation {
             queue,
             workers: Sample::Known { value: workers, observed_at: answers.workers_asked_at },
@@ -328,14 +362,36 @@ impl Pass<'_> {
 
     fn see_condemned(&self, seen: &Seen, state: &mut PoolState) {
         let pods: BTreeSet<&WorkerId> = seen.pods.iter().map(|pod| &pod.id).collect();
-        let spared = state.keep_condemned(&pods, seen.deployment.replicas);
+        let spared = state.condemned.spare(&pods, &seen.deployment, self.context.clock.now());
         if let Some(first) = spared.first() {
             let note = format!(
-                "{first} was drained to go and is still here ({} in all): Kubernetes took others, or the fleet grew again; they are let back to work",
+                "{first} was drained to go and is still here ({} in all): Kubernetes took others, or the number rose again before it took any; they are let back to work",
                 spared.len()
             );
             tracing::warn!(pool = %self.name, "{note}");
             self.context.events.publish(self.pool, What::OtherPodsTaken, &note);
+        }
+    }
+
+    /// Whether pods can be made and start, and their workers can be asked and drained.
+    fn workers_finding(
+        &self,
+        deployment: &DeploymentView,
+        seen: &Seen,
+        met: Option<&str>,
+        state: &PoolState,
+    ) -> Finding {
+        let now = self.context.clock.now();
+        let finding = status::workers(deployment, &seen.pods, now);
+        let Some(port) = seen.port.filter(|_| finding.holds == Some(true)) else { return finding };
+        let silent = state.members.silent(&seen.pods, now);
+        let refused = state.drain_refused.as_ref().filter(|(_, since)| now.since(*since) >= TOLD_AFTER);
+        match (silent, refused) {
+            (Some((count, first)), _) => {
+                status::silent(count, &first, port.number, met.unwrap_or("no answer"))
+            }
+            (None, Some((said, _))) => status::drain_refused(said),
+            (None, None) => finding,
         }
     }
 

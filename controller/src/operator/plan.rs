@@ -48,10 +48,21 @@ pub struct Fleet<'a> {
     pub condemned: &'a BTreeSet<WorkerId>,
     /// Whether the Deployment replaces pods of an older template.
     pub is_rolling_out: bool,
-    /// Whether workers can be asked to drain. Those that cannot are never named while anything is in flight.
-    pub can_drain: bool,
+    /// How workers leave.
+    pub leave: Leave,
     /// Whether the number of replicas may be written now.
     pub may_write: bool,
+}
+
+/// How workers leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// They are asked to drain first.
+    Drained,
+    /// They cannot be asked, and the queue is known to be empty, with nothing in flight: nobody has a job in hand.
+    AtOnce,
+    /// They cannot be asked, and any of them may have a job in hand.
+    NotNow,
 }
 
 /// What is to be done, in the order of its fields.
@@ -86,6 +97,8 @@ pub enum Held {
     PodsGo,
     /// A pod that is to stay still carries the lowest cost.
     MarksLinger,
+    /// The workers cannot be asked what they do, and the queue is not empty.
+    QueueNotEmpty,
 }
 
 impl Plan {
@@ -103,11 +116,12 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
     let lowers = decision.target < fleet.current && fleet.may_write;
     // While the number is not ours to lower, nobody sleeps for it.
     let named: HashSet<&WorkerId> = if lowers { decision.drain.iter().collect() } else { HashSet::new() };
+    let can_drain = fleet.leave == Leave::Drained;
     let stays = |worker: &&Known| !named.contains(&worker.id) && !fleet.condemned.contains(&worker.id);
     let mut plan = Plan {
         undrain: ids(fleet.pods.iter().filter(stays).filter(|worker| is_draining(worker))),
         unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| worker.is_marked)),
-        drain: ids(fleet.pods.iter().filter(|worker| !stays(worker) && fleet.can_drain && !holds(worker))),
+        drain: ids(fleet.pods.iter().filter(|worker| !stays(worker) && can_drain && !holds(worker))),
         ..Plan::default()
     };
     if decision.target > fleet.current && fleet.may_write {
@@ -123,11 +137,15 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
 /// Plans how the number goes down.
 fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet<&WorkerId>) {
     let staying = || fleet.pods.iter().filter(|worker| !fleet.condemned.contains(&worker.id));
-    let may_go = |worker: &&Known| named.contains(&worker.id) && (!fleet.can_drain || may_be_removed(worker));
+    let at_once = fleet.leave == Leave::AtOnce;
+    let may_go = |worker: &&Known| named.contains(&worker.id) && (at_once || may_be_removed(worker));
+    if fleet.leave == Leave::NotNow {
+        plan.held = (!named.is_empty()).then_some(Held::QueueNotEmpty);
+        return;
+    }
     let leaving: Vec<&Known> = staying().filter(may_go).collect();
-    // Nobody stays, so whom Kubernetes takes first does not matter. Nor does it where nobody can be asked: those are
-    // only named when nothing is in flight.
-    if decision.target == 0 || !fleet.can_drain {
+    // Nobody stays, so whom Kubernetes takes first does not matter. Nor does it where nobody has a job in hand.
+    if decision.target == 0 || at_once {
         if leaving.len() == named.len() && (decision.target > 0 || leaving.len() == staying().count()) {
             plan.scale = Some(decision.target);
             plan.condemn = ids(leaving);
@@ -170,8 +188,8 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
     if staying.clone().any(|worker| worker.is_marked) {
         return Some(Held::MarksLinger);
     }
-    // One without a node, or in a crash loop, may be taken instead: it has nothing in hand. One that has just started
-    // may have a job before Kubernetes calls it ready.
+    // One without a node, without an image or in a crash loop may be taken instead: it has nothing in hand. One that
+    // has just started may have a job before Kubernetes calls it ready.
     let starts = |worker: &Known| matches!(worker.stage, PodStage::NotReady | PodStage::NotStarted);
     staying.any(starts).then_some(Held::PodsStart)
 }

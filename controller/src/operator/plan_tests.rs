@@ -64,7 +64,7 @@ fn fleet(pods: &[Known]) -> Fleet<'_> {
         pods,
         condemned: &NOBODY,
         is_rolling_out: false,
-        can_drain: true,
+        leave: Leave::Drained,
         may_write: true,
     }
 }
@@ -189,11 +189,18 @@ fn while_another_writes_the_number_nobody_sleeps_for_it() {
 }
 
 #[test]
-fn workers_that_cannot_be_asked_go_when_they_are_named() {
+fn workers_that_cannot_be_asked_go_when_they_are_named_and_the_queue_is_empty() {
     let pods = [idle("a"), idle("b")];
-    let fleet = Fleet { can_drain: false, ..fleet(&pods) };
-    let found = plan(&decision(1, &["a"]), fleet);
+    let empty = Fleet { leave: Leave::AtOnce, ..fleet(&pods) };
+    let found = plan(&decision(1, &["a"]), empty);
     assert_eq!(found, Plan { scale: Some(1), condemn: names(&["a"]), ..Plan::default() });
+
+    // One that found no node could be another by the time Kubernetes chooses.
+    let pods = [worker("a", WorkerState::Starting, PodStage::Unscheduled), busy("b")];
+    for target in [0, 1] {
+        let found = plan(&decision(target, &["a"]), Fleet { leave: Leave::NotNow, ..fleet(&pods) });
+        assert_eq!(found, Plan { held: Some(Held::QueueNotEmpty), ..Plan::default() });
+    }
 }
 
 #[test]
@@ -217,6 +224,7 @@ fn any_worker(name: usize) -> impl Strategy<Value = Known> {
         1 => Just(PodStage::Unscheduled),
         1 => Just(PodStage::NotStarted),
         1 => Just(PodStage::CrashLoop),
+        1 => Just(PodStage::CannotStart),
         1 => Just(PodStage::NotReady),
         6 => Just(PodStage::Ready),
     ];
@@ -246,10 +254,10 @@ fn any_fleet() -> impl Strategy<Value = Vec<Known>> {
 /// `pkg/controller/controller_utils.go`. What comes after the cost can go either way here.
 fn rank(worker: &Known) -> (bool, u8, bool, i32) {
     let phase = match worker.stage {
-        PodStage::Unscheduled | PodStage::NotStarted => 0,
+        PodStage::Unscheduled | PodStage::NotStarted | PodStage::CannotStart => 0,
         PodStage::CrashLoop | PodStage::NotReady | PodStage::Ready => 1,
     };
-    let cost = if worker.is_marked { -1_000_000 } else { 0 };
+    let cost = if worker.is_marked { super::super::pods::TO_GO } else { 0 };
     (worker.stage != PodStage::Unscheduled, phase, worker.stage == PodStage::Ready, cost)
 }
 

@@ -4,14 +4,35 @@ use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
+use reelpool_api::POOL_LABEL;
 use reelpool_core::{Timestamp, WorkerId};
+
+use super::build;
+use crate::fleet::{Ask, Question};
 
 /// The annotation that tells Kubernetes which pods to take first when a Deployment shrinks.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// The cost of a pod that is to go: lower than any that a person would give.
-pub const TO_GO: i32 = -1_000_000;
+/// The cost of a pod that is to go: nobody can give a lower one.
+pub const TO_GO: i32 = i32::MIN;
 /// The port at which workers that Reelpool runs answer.
 pub const STATUS_PORT: u16 = 8080;
+/// What the kubelet says of a container that will not start by itself.
+const CANNOT_START: [&str; 5] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+];
+/// Where the workers of a fleet answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusPort {
+    /// The port.
+    pub number: u16,
+    /// Whether workers give the names of their pods: those that Reelpool runs do.
+    pub names_are_known: bool,
+}
+
 /// So many restarts in, a container that waits for the next one is taken to be in a crash loop.
 const CRASH_LOOP: i32 = 2;
 
@@ -45,6 +66,8 @@ pub enum PodStage {
     Unscheduled,
     /// It has a node, and no container has run yet.
     NotStarted,
+    /// It has a node, and no container can start: there is no such image, or its settings cannot be used.
+    CannotStart,
     /// Its container has ended several times and waits for its next start.
     CrashLoop,
     /// Its container runs and it is not ready. It may have a job in hand: readiness lags behind.
@@ -73,7 +96,9 @@ impl PodView {
             return None;
         }
         let maker = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-        let made_here = maker.name.strip_prefix(deployment).is_some_and(|rest| rest.starts_with('-'));
+        let template = meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")).cloned();
+        // Not the beginning alone: another Deployment's name may begin with this one's.
+        let made_here = template.as_ref().is_some_and(|hash| maker.name == format!("{deployment}-{hash}"));
         if maker.kind != "ReplicaSet" || !made_here {
             return None;
         }
@@ -89,8 +114,8 @@ impl PodView {
             id: WorkerId::from(pod.name_any()),
             uid: meta.uid.clone().unwrap_or_default(),
             ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok()),
-            stage: stage(pod, ready.is_some(), &containers),
-            template: meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")).cloned(),
+            stage: stage(pod, ready.is_some(), &those_that_work(pod, &containers)),
+            template,
             is_marked: cost.is_some_and(|cost| cost.parse() == Ok(TO_GO)),
             created,
             ready_since: ready.map(|ready| {
@@ -100,10 +125,17 @@ impl PodView {
         })
     }
 
-    /// Where it answers on `port`, if there is somebody to ask.
+    /// Where it answers, if there is somebody to ask.
     #[must_use]
-    pub fn address(&self, port: u16) -> Option<SocketAddr> {
-        self.ip.filter(|_| self.stage.may_run()).map(|ip| SocketAddr::new(ip, port))
+    pub fn address(&self, port: StatusPort) -> Option<SocketAddr> {
+        self.ip.filter(|_| self.stage.may_run()).map(|ip| SocketAddr::new(ip, port.number))
+    }
+
+    /// A question to its worker, if there is somebody to ask.
+    #[must_use]
+    pub fn ask(&self, port: StatusPort, question: Question) -> Option<Ask<WorkerId>> {
+        let ask = Ask::new(self.id.clone(), self.address(port)?, question);
+        Some(Ask { name: port.names_are_known.then(|| self.id.to_string()), ..ask })
     }
 }
 
@@ -121,13 +153,33 @@ fn stage(pod: &Pod, ready: bool, containers: &[&ContainerStatus]) -> PodStage {
     let waits = |container: &ContainerStatus| {
         container.state.as_ref().is_none_or(|state| state.running.is_none() && state.terminated.is_none())
     };
-    if containers.iter().all(|container| waits(container) && container.restart_count == 0) {
-        return PodStage::NotStarted;
+    if containers.iter().any(|container| !waits(container)) {
+        return PodStage::NotReady;
     }
-    if containers.iter().any(|container| waits(container) && container.restart_count >= CRASH_LOOP) {
+    if containers.iter().any(|container| container.restart_count >= CRASH_LOOP) {
         return PodStage::CrashLoop;
     }
-    PodStage::NotReady
+    if containers.iter().any(|container| container.restart_count > 0) {
+        return PodStage::NotReady;
+    }
+    let cannot_start = |container: &ContainerStatus| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        reason.is_some_and(|reason| CANNOT_START.contains(&reason))
+    };
+    if containers.iter().any(|container| cannot_start(container)) {
+        PodStage::CannotStart
+    } else {
+        PodStage::NotStarted
+    }
+}
+
+/// The containers that may have a job in hand: in a pod of ours only the worker itself, whatever becomes of those
+/// beside it; in others' pods any.
+fn those_that_work<'a>(pod: &Pod, containers: &[&'a ContainerStatus]) -> Vec<&'a ContainerStatus> {
+    let is_ours = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(POOL_LABEL));
+    let worker = containers.iter().copied().find(|container| is_ours && container.name == build::WORKER);
+    worker.map_or_else(|| containers.to_vec(), |worker| vec![worker])
 }
 
 /// Why the pod does not start, in Kubernetes' words.

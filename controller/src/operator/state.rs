@@ -1,18 +1,16 @@
 //! What the operator knows of one pool between two passes. All of it may be lost: it makes the next passes more
 //! careful, never less.
 
-use std::collections::BTreeSet;
-
 use reelpool_api::WorkerPoolStatus;
-use reelpool_core::{
-    DrainStage, Limit, Memory, Millis, QueueDepth, Reason, Sample, Timestamp, WorkerId, WorkerState,
-};
+use reelpool_core::{Limit, Memory, Millis, QueueDepth, Reason, Sample, Timestamp};
 
 use super::backoff::Backoff;
+use super::condemned::Condemned;
 use super::contest::Contest;
 use super::deployment::{DeploymentView, is_later};
 use super::members::Members;
-use super::plan::Known;
+use super::observe::Written;
+use super::plan::Held;
 
 /// What the operator knows of one pool.
 #[derive(Debug, Default)]
@@ -34,7 +32,13 @@ pub struct PoolState {
     /// Other writers of the number of replicas.
     pub contest: Contest,
     /// Those that the number was lowered for and that Kubernetes has not taken yet.
-    pub condemned: BTreeSet<WorkerId>,
+    pub condemned: Condemned,
+    /// What holds the number up, and since when.
+    pub held: Option<(Held, Timestamp)>,
+    /// What a worker said that would not be drained, and since when that is so.
+    pub drain_refused: Option<(String, Timestamp)>,
+    /// The identity of the Deployment that `targetRef` names.
+    pub target_uid: Option<String>,
     /// The last decision, as far as another one would be told.
     pub told: Option<(u32, Reason, Vec<Limit>)>,
     /// The status as it was written last, and when.
@@ -81,28 +85,33 @@ impl PoolState {
         sample
     }
 
-    /// Takes which pods there are. Returns those that had been drained to go and were not taken: Kubernetes took
-    /// others, or the number was raised again.
-    pub fn keep_condemned(&mut self, pods: &BTreeSet<&WorkerId>, replicas: u32) -> Vec<WorkerId> {
-        self.condemned.retain(|id| pods.contains(id));
-        if pods.len() > usize::try_from(replicas).unwrap_or(usize::MAX) {
-            return Vec::new();
+    /// Our own last write to the Deployment, for whoever reads it next.
+    #[must_use]
+    pub fn last_write(&self) -> Written<'_> {
+        match &self.written {
+            _ if self.condemned.is_unsure() => Written::Unsure,
+            Some(view) => Written::This(view),
+            None => Written::Nothing,
         }
-        std::mem::take(&mut self.condemned).into_iter().collect()
     }
 
-    /// Takes workers that drain while there are more pods than the number asks for: an operator before this one has
-    /// lowered it, and Kubernetes has not taken them yet. Not for a rollout, which has more pods on purpose.
-    pub fn adopt_condemned(&mut self, known: &[Known], replicas: u32) {
-        let surplus = known.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
-        let mut drained: Vec<&Known> = known
-            .iter()
-            .filter(|worker| worker.state == WorkerState::Draining(DrainStage::Drained))
-            .filter(|worker| !self.condemned.contains(&worker.id))
-            .collect();
-        drained.sort_by_key(|worker| !worker.is_marked);
-        let missing = surplus.saturating_sub(self.condemned.len());
-        self.condemned.extend(drained.into_iter().take(missing).map(|worker| worker.id.clone()));
+    /// Begins anew with a target that is another Deployment than the one before, though of the same name.
+    pub fn follow_target(&mut self, uid: &str) {
+        if self.target_uid.as_deref() != Some(uid) {
+            self.target_uid = Some(uid.to_owned());
+            self.contest = Contest::default();
+            self.condemned.clear();
+            self.written = None;
+        }
+    }
+
+    /// For how long this has held the number up.
+    pub fn held_for(&mut self, held: Option<Held>, now: Timestamp) -> Option<(Held, Millis)> {
+        self.held = held.map(|held| match self.held {
+            Some((before, since)) if before == held => (held, since),
+            _ => (held, now),
+        });
+        self.held.map(|(held, since)| (held, now.since(since)))
     }
 
     /// The version of the pool that was last seen, when `read` is what was read of it: our own write may be later.

@@ -7,10 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff;
 use reelpool_api::condition::{self, Reason as Why};
 use reelpool_api::status::{LastDecision, WorkerPoolStatus, WorkersStatus};
-use reelpool_core::{Decision, Limit, Millis, Observation, Sample, Timestamp, WorkerCounts};
+use reelpool_core::{Decision, Limit, Millis, Observation, Sample, Timestamp, WorkerCounts, WorkerId};
 
 use super::contest::OtherWrite;
 use super::deployment::DeploymentView;
+use super::plan::Held;
 use super::pods::PodView;
 use crate::queue::QueueError;
 
@@ -128,9 +129,47 @@ pub fn workers(deployment: &DeploymentView, pods: &[PodView], now: Timestamp) ->
     Finding::no(Why::PodsDoNotStart, message)
 }
 
-/// Whether a limit of the policy holds the fleet.
+/// `count` workers, `first` among them, do not answer at `port`; `met` is what was met at one of them.
 #[must_use]
-pub fn limited(decision: &Decision) -> Finding {
+pub fn silent(count: usize, first: &WorkerId, port: u16, met: &str) -> Finding {
+    let who = match count {
+        1 => format!("worker {first} does"),
+        _ => format!("{count} workers, {first} among them, do"),
+    };
+    let message = format!(
+        "{who} not answer on port {port}, which counts as busy: see whether a NetworkPolicy keeps the operator out, and what the log says ({met})"
+    );
+    Finding::no(Why::WorkersSilent, message)
+}
+
+/// A worker that is idle would not be drained, and said this.
+#[must_use]
+pub fn drain_refused(said: &str) -> Finding {
+    let message = format!(
+        "workers refuse to drain, so that none can go: give their pods the pool's status.drainTokenSHA256 as REELPOOL_DRAIN_TOKEN_SHA256 ({said})"
+    );
+    Finding::no(Why::DrainRefused, message)
+}
+
+/// Whether a limit of the policy holds the fleet, or something else has kept it from getting smaller for a while.
+#[must_use]
+pub fn limited(decision: &Decision, held: Option<Held>) -> Finding {
+    if let Some(held) = held.filter(|held| *held != Held::OtherWriter) {
+        let because = match held {
+            Held::RollingOut => "a rollout has not come to its end: look at `kubectl rollout status`",
+            Held::PodsStart => {
+                "pods that start could be taken instead of idle ones: look at those that are not ready"
+            }
+            Held::PodsGo => "Kubernetes has not taken the pods of the last step yet",
+            Held::MarksLinger => "a pod that is to stay carries the lowest pod-deletion-cost",
+            Held::QueueNotEmpty => {
+                "the workers cannot be asked what they do (spec.targetRef.statusPort), and the queue is not empty"
+            }
+            Held::OtherWriter => "",
+        };
+        let message = format!("{} workers would do, but none can go: {because}", decision.target);
+        return Finding::yes(Why::ScaleInHeld, message);
+    }
     let why = match decision.limits.first() {
         _ if decision.reason == reelpool_core::Reason::Paused => Why::Paused,
         Some(Limit::Minimum) => Why::Minimum,

@@ -113,10 +113,24 @@ fn a_pool_that_cannot_be_followed_says_so_and_keeps_the_last_decision() {
 #[test]
 fn limits_have_reasons() {
     let (decision, _) = seen(50, 0);
-    let finding = limited(&decision);
+    let finding = limited(&decision, None);
     assert_eq!((finding.holds, finding.why), (Some(true), Why::Maximum));
     let (decision, _) = seen(5, 0);
-    assert_eq!(limited(&decision).holds, Some(false));
+    assert_eq!(limited(&decision, None).holds, Some(false));
+    let held = limited(&decision, Some(Held::RollingOut));
+    assert_eq!((held.holds, held.why), (Some(true), Why::ScaleInHeld));
+    assert!(held.message.starts_with("5 workers would do") && held.message.contains("rollout"), "{held:?}");
+    // That another writes the number has a condition of its own.
+    assert_eq!(limited(&decision, Some(Held::OtherWriter)).holds, Some(false));
+}
+
+#[test]
+fn workers_that_do_not_do_as_asked_are_told_with_what_to_do() {
+    let silent = silent(3, &"w1".into(), 8080, "connection refused");
+    assert_eq!((silent.holds, silent.why), (Some(false), Why::WorkersSilent));
+    assert!(silent.message.starts_with("3 workers, w1 among them, do not answer on port 8080"), "{silent:?}");
+    let refused = drain_refused("the worker at 10.0.0.1:8080 answered 401");
+    assert!(refused.message.contains("REELPOOL_DRAIN_TOKEN_SHA256"), "{refused:?}");
 }
 
 #[test]

@@ -7,13 +7,14 @@ use reelpool_core::{Sample, WorkerId};
 use tokio::time::Instant;
 
 use super::super::apply::{Hands, LOWER_WITHIN};
+use super::super::context::Context;
 use super::super::deployment::DeploymentView;
 use super::super::events::What;
 use super::super::plan::{DRAIN_TERM_SECONDS, Plan};
 use super::super::pods::PodView;
 use super::super::state::PoolState;
 use super::{Pass, PassError, Seen};
-use crate::fleet::Question;
+use crate::fleet::{Ask, FleetError, Question};
 
 impl Pass<'_> {
     /// Does what was planned. Returns the Deployment as it is then.
@@ -39,22 +40,34 @@ impl Pass<'_> {
             hands.mark(with_uids(mark, &seen.pods), true).await?;
         }
         let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
-        // The number goes down for these: whatever comes of the write, they are not let back to work by mistake.
-        if replicas < seen.deployment.replicas {
-            state.condemned.extend(condemn.iter().cloned());
+        let from = seen.deployment.replicas;
+        if replicas < from {
+            state.condemned.add(condemn, self.context.clock.now());
         }
-        let written = hands.scale(&seen.deployment, replicas, lower_by).await?;
+        let written = match hands.scale(&seen.deployment, replicas, lower_by).await {
+            Ok(written) => written,
+            Err(error) => {
+                if replicas < from && error.may_be_done() {
+                    state.condemned.no_answer(from);
+                } else {
+                    state.condemned.take_back(condemn);
+                }
+                return Err(error.into());
+            }
+        };
         let now = self.context.clock.now();
         if let Sample::Known { observed_at, .. } = record.observation.queue {
             self.context.metrics.sample_to_write(now.since(observed_at).into());
         }
         self.context.metrics.scaled(self.name);
         state.contest.wrote(replicas, now);
-        if let Some(applied) = &mut state.applied {
+        // Any later generation than the next one has somebody else's change in it, which is to be seen.
+        if let Some(applied) = &mut state.applied
+            && written.generation == seen.deployment.generation.saturating_add(1)
+        {
             applied.generation = written.generation;
         }
         state.written = Some(written.clone());
-        let from = seen.deployment.replicas;
         let what = if replicas > from { What::ScaledOut } else { What::ScaledIn };
         let note = format!("{from} to {replicas} workers: {}", record.decision);
         self.context.events.publish(self.pool, what, &note);
@@ -62,20 +75,53 @@ impl Pass<'_> {
     }
 
     async fn tell_workers(&self, ids: &[WorkerId], question: Question, seen: &Seen, state: &mut PoolState) {
+        let drains = matches!(question, Question::Drain(_));
+        if drains && ids.is_empty() {
+            state.drain_refused = None;
+        }
         let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return };
+        // One that does not lead any more would let those back to work whom the next one has drained.
+        if !self.context.rights.may_write() {
+            return;
+        }
         let ids: BTreeSet<&WorkerId> = ids.iter().collect();
         let asked_at = self.context.clock.now();
         let questions = seen.pods.iter().filter(|pod| ids.contains(&pod.id));
-        let questions: Vec<_> =
-            questions.filter_map(|pod| Some((pod.id.clone(), pod.address(port)?, question))).collect();
+        let questions: Vec<_> = questions
+            .filter_map(|pod| Some(Ask::new(pod.id.clone(), pod.address(port)?, question)))
+            .collect();
         for (id, answer) in seen.client.ask_all(questions).await {
             match answer {
-                Ok(status) => state.members.answered(&id, Some(status), asked_at),
+                Ok(status) => {
+                    state.members.answered(&id, Some(status), asked_at);
+                    if drains {
+                        state.drain_refused = None;
+                    }
+                }
                 // Its state is read anew before anything else is planned for it.
                 Err(error) => {
+                    if drains && matches!(error, FleetError::Refused { .. }) {
+                        state.drain_refused.get_or_insert_with(|| (error.to_string(), asked_at));
+                    }
                     tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer");
                 }
             }
+        }
+    }
+}
+
+/// Asks those that Kubernetes may still take to sleep on, where there can be no pass.
+pub(super) async fn keep_asleep(context: &Context, state: &mut PoolState) {
+    let asleep = state.condemned.to_renew(context.clock.now());
+    if asleep.is_empty() || !context.rights.may_write() {
+        return;
+    }
+    let client = context.fleet.with_token(&context.key.token(&state.uid));
+    let question = Question::Drain(DRAIN_TERM_SECONDS);
+    let questions = asleep.into_iter().map(|(id, address)| Ask::new(id, address, question));
+    for (worker, answer) in client.ask_all(questions).await {
+        if let Err(error) = answer {
+            tracing::debug!(%worker, %error, "its drain was not renewed");
         }
     }
 }

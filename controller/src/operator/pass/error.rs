@@ -54,8 +54,8 @@ impl PassError {
         }
     }
 
-    /// What the pool is told; `None`: it goes away by itself within moments.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    /// What the pool is told; `None`: it goes away by itself within moments, unless it `stays`.
+    pub(super) fn finding(&self, stays: bool) -> Option<Finding> {
         let why = match self {
             Self::Invalid(_) => Why::InvalidSpec,
             Self::TargetNotFound(_) => Why::TargetNotFound,
@@ -63,6 +63,7 @@ impl PassError {
             Self::NameTaken(_) => Why::NameTaken,
             Self::Going(_) => Why::DeploymentGoing,
             Self::Apply(ApplyError::Refused { .. }) => Why::ApiRefused,
+            Self::Apply(ApplyError::Late(_) | ApplyError::Failed { .. }) if stays => Why::ApiFailing,
             Self::Apply(_) => return None,
         };
         Some(Finding::no(why, self.to_string()))

@@ -20,7 +20,10 @@ impl Pass<'_> {
         state: &mut PoolState,
     ) -> Result<DeploymentView, PassError> {
         let name = wanted.metadata.name.clone().unwrap_or_default();
-        let found = self.context.observer.deployment(hands.namespace, &name, state.written.as_ref()).await?;
+        let found = self.context.observer.deployment(hands.namespace, &name, state.last_write()).await?;
+        if let Some(found) = &found {
+            state.condemned.learn(found.replicas);
+        }
         let hash = {
             let mut hasher = DefaultHasher::new();
             serde_json::to_string(wanted).unwrap_or_default().hash(&mut hasher);

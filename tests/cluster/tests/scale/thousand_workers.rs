@@ -60,7 +60,7 @@ async fn from_zero_to_1337_and_back_in_one_write_up_and_nobody_is_interrupted() 
         (WORKERS, WORKERS),
         "nobody was started twice: {numbers:?}"
     );
-    nobody_was_interrupted(&world, &crowd);
+    world.nobody_was_interrupted(&crowd);
 
     // Under load: two hundred have long jobs, two hundred end and go; and while they go, more is to be done.
     let start = Instant::now();
@@ -84,25 +84,15 @@ async fn from_zero_to_1337_and_back_in_one_write_up_and_nobody_is_interrupted() 
     println!("in and out again under load: {:.1} s", seconds(start));
     let report = crowd.report();
     assert!(busy.is_subset(&report.busy_workers), "each of the two hundred still has its job");
-    nobody_was_interrupted(&world, &crowd);
+    world.nobody_was_interrupted(&crowd);
 
     crowd.release();
     eventually("nobody is left", LIMIT, async || crowd.report().workers == 0).await;
     assert_eq!(crowd.report().done, WORKERS + 500);
-    nobody_was_interrupted(&world, &crowd);
+    world.nobody_was_interrupted(&crowd);
     println!("replicas: {:?}", world.replicas.of(DEPLOYMENT).numbers());
     let asked = world.asked_by_operator(SystemTime::UNIX_EPOCH);
     println!("asked of the API server: {:?}", by_kind(&asked));
     let violations = operator.metrics().sum("reelpool_invariant_violations_total", &[]);
     assert!(violations < 0.5, "{violations}\n{}", operator.daemon().report());
-}
-
-/// By the crowd's own account, and by the API server's.
-fn nobody_was_interrupted(world: &World, crowd: &Crowd) {
-    let interrupted = crowd.report().interrupted;
-    assert!(interrupted.is_empty(), "{interrupted:#?}");
-    let deletions = world.audit.deletions(NAMESPACE);
-    assert_eq!(deletions.len(), crowd.report().left_idle, "every deletion was seen by both");
-    let interrupted = crowd.interrupted_by(&deletions);
-    assert!(interrupted.is_empty(), "{interrupted:#?}");
 }

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use reelpool_cluster::{
-    Audit, ControlPlane, Kwok, KwokSettings, MemorySqs, Operator, OperatorSettings, Pools, Replicas, Request,
-    Settings, install,
+    Audit, ControlPlane, Crowd, Kwok, KwokSettings, MemorySqs, Operator, OperatorSettings, Pools, Qps,
+    Replicas, Request, Settings, install,
 };
 
 /// Where the pools are.
@@ -24,9 +24,14 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with(Qps::Fast)
+    }
+
+    /// One whose controllers are as fast as this.
+    pub fn with(qps: Qps) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let only_one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let plane = ControlPlane::start(Settings::default().audited());
+        let plane = ControlPlane::start(Settings { qps, ..Settings::default() }.audited());
         let kwok = Kwok::start(&plane, &KwokSettings::default());
         install(&plane, "reelpool-system");
         plane.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"));
@@ -43,6 +48,16 @@ impl World {
 
     pub fn operator(&self) -> Operator {
         Operator::lead(&self.plane, OperatorSettings::at(&self.sqs.endpoint()))
+    }
+
+    /// Nobody who had a job in hand was told to go: by the crowd's own account, and by the API server's.
+    pub fn nobody_was_interrupted(&self, crowd: &Crowd) {
+        let interrupted = crowd.report().interrupted;
+        assert!(interrupted.is_empty(), "{interrupted:#?}");
+        let deletions = self.audit.deletions(NAMESPACE);
+        assert_eq!(deletions.len(), crowd.report().left_idle, "every deletion was seen by both");
+        let interrupted = crowd.interrupted_by(&deletions);
+        assert!(interrupted.is_empty(), "{interrupted:#?}");
     }
 
     /// What the operator asked of the API server since `start`, its lease left out.

@@ -1,0 +1,137 @@
+//! Those that the number of replicas was lowered for and that Kubernetes has not taken yet.
+//!
+//! A ReplicaSet controller chooses its victims once, and deletes them as fast as its client's limits let it: some
+//! twenty in a second. Nothing calls them back, not even a number that rises again meanwhile. So they sleep until they
+//! are gone, or until nothing has spoken for their going for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use reelpool_core::{DrainStage, Millis, Timestamp, WorkerId, WorkerState};
+
+use super::deployment::DeploymentView;
+use super::plan::Known;
+
+/// Those who are still there when nothing has spoken for their going for so long are let back to work.
+pub const SPARED_AFTER: Millis = Millis::from_secs(30);
+/// How often their drains are renewed while there can be no pass.
+const RENEW_EVERY: Millis = Millis::from_secs(15);
+/// While there can be no pass they sleep for so long at most: by then Kubernetes has taken them, or never will.
+const SLEEP_AT_MOST: Millis = Millis::from_secs(10 * 60);
+
+/// Those that the number was lowered for and that are still there.
+#[derive(Debug, Clone, Default)]
+pub struct Condemned {
+    who: BTreeSet<WorkerId>,
+    addresses: BTreeMap<WorkerId, SocketAddr>,
+    /// When something last spoke for their going.
+    going_at: Timestamp,
+    /// When their drains were last renewed without a pass.
+    renewed_at: Option<Timestamp>,
+    /// The number before a lowering of which no answer came.
+    unanswered: Option<u32>,
+}
+
+impl Condemned {
+    /// Their names.
+    #[must_use]
+    pub fn ids(&self) -> &BTreeSet<WorkerId> {
+        &self.who
+    }
+
+    /// The number goes down for these, whatever comes of the write.
+    pub fn add(&mut self, ids: &[WorkerId], now: Timestamp) {
+        self.who.extend(ids.iter().cloned());
+        self.going_at = now;
+    }
+
+    /// The number was not lowered for these: the write was refused.
+    pub fn take_back(&mut self, ids: &[WorkerId]) {
+        for id in ids {
+            self.who.remove(id);
+        }
+    }
+
+    /// No answer came to a write that was to lower the number from `before`: it may have been made all the same.
+    pub fn no_answer(&mut self, before: u32) {
+        self.unanswered = Some(before);
+    }
+
+    /// Whether only the API server itself knows what the number is, and no cache.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
+    /// The number as the API server itself has it. The one from before the lowering: it was not made.
+    pub fn learn(&mut self, replicas: u32) {
+        if self.unanswered.take() == Some(replicas) {
+            self.who.clear();
+        }
+    }
+
+    /// There is another Deployment now.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes which pods there are. Returns those who are let back to work: Kubernetes took others, or the number was
+    /// raised before anybody was taken.
+    pub fn spare(
+        &mut self,
+        pods: &BTreeSet<&WorkerId>,
+        deployment: &DeploymentView,
+        now: Timestamp,
+    ) -> Vec<WorkerId> {
+        let before = self.who.len();
+        self.who.retain(|id| pods.contains(id));
+        let more_must_go = pods.len() > usize::try_from(deployment.replicas).unwrap_or(usize::MAX);
+        if self.who.len() < before || more_must_go || !deployment.is_observed() {
+            self.going_at = now;
+        }
+        if now.since(self.going_at) < SPARED_AFTER {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.who).into_iter().collect()
+    }
+
+    /// Takes workers that drain while there are more pods than the number asks for: an operator before this one has
+    /// lowered it, and Kubernetes has not taken them yet. Not for a rollout, which has more pods on purpose.
+    pub fn adopt(&mut self, known: &[Known], replicas: u32, now: Timestamp) {
+        let surplus = known.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
+        let missing = surplus.saturating_sub(self.who.len());
+        let mut drained: Vec<&Known> = known
+            .iter()
+            .filter(|worker| worker.state == WorkerState::Draining(DrainStage::Drained))
+            .filter(|worker| !self.who.contains(&worker.id))
+            .collect();
+        drained.sort_by_key(|worker| !worker.is_marked);
+        let adopted: Vec<WorkerId> =
+            drained.into_iter().take(missing).map(|worker| worker.id.clone()).collect();
+        if !adopted.is_empty() {
+            self.add(&adopted, now);
+        }
+    }
+
+    /// Remembers where each of them answers, for when there can be no pass.
+    pub fn remember(&mut self, address: impl Fn(&WorkerId) -> Option<SocketAddr>) {
+        let found = |id: &WorkerId| Some((id.clone(), address(id)?));
+        self.addresses = self.who.iter().filter_map(found).collect();
+        self.renewed_at = None;
+    }
+
+    /// Whom to ask anew to sleep now, where there was no pass.
+    pub fn to_renew(&mut self, now: Timestamp) -> Vec<(WorkerId, SocketAddr)> {
+        let is_due = self.renewed_at.is_none_or(|at| now.since(at) >= RENEW_EVERY);
+        if !is_due || now.since(self.going_at) >= SLEEP_AT_MOST {
+            return Vec::new();
+        }
+        self.renewed_at = Some(now);
+        let asleep = self.addresses.iter().filter(|(id, _)| self.who.contains(id));
+        asleep.map(|(id, address)| (id.clone(), *address)).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "condemned_tests.rs"]
+mod tests;
