@@ -193,6 +193,7 @@ impl Pass<'_> {
                 pods: &known,
                 condemned: state.condemned.ids(),
                 is_rolling_out: seen.deployment.is_rolling_out(),
+                are_pods_refused: seen.deployment.replica_failure.is_some(),
                 leave: match seen.port {
                     Some(_) => Leave::Drained,
                     None if state.members.is_queue_empty() => Leave::AtOnce,

@@ -48,6 +48,8 @@ pub struct Fleet<'a> {
     pub condemned: &'a BTreeSet<WorkerId>,
     /// Whether the Deployment replaces pods of an older template.
     pub is_rolling_out: bool,
+    /// Whether pods cannot be made, for a quota or an admission rule: those that are missing do not come.
+    pub are_pods_refused: bool,
     /// How workers leave.
     pub leave: Leave,
     /// Whether the number of replicas may be written now.
@@ -136,17 +138,19 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
 
 /// Plans how the number goes down.
 fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet<&WorkerId>) {
-    let staying = || fleet.pods.iter().filter(|worker| !fleet.condemned.contains(&worker.id));
     let at_once = fleet.leave == Leave::AtOnce;
-    let may_go = |worker: &&Known| named.contains(&worker.id) && (at_once || may_be_removed(worker));
     if fleet.leave == Leave::NotNow {
         plan.held = (!named.is_empty()).then_some(Held::QueueNotEmpty);
         return;
     }
-    let leaving: Vec<&Known> = staying().filter(may_go).collect();
+    // The condemned sleep already. Where Kubernetes took others for them, the number goes down for them once more.
+    let is_to_go = |worker: &&Known| named.contains(&worker.id) || fleet.condemned.contains(&worker.id);
+    let may_go = |worker: &&Known| is_to_go(worker) && (at_once || may_be_removed(worker));
+    let leaving: Vec<&Known> = fleet.pods.iter().filter(may_go).collect();
     // Nobody stays, so whom Kubernetes takes first does not matter. Nor does it where nobody has a job in hand.
     if decision.target == 0 || at_once {
-        if leaving.len() == named.len() && (decision.target > 0 || leaving.len() == staying().count()) {
+        let all_may_go = leaving.len() == fleet.pods.iter().filter(is_to_go).count();
+        if all_may_go && (decision.target > 0 || leaving.len() == fleet.pods.len()) {
             plan.scale = Some(decision.target);
             plan.condemn = ids(leaving);
         }
@@ -180,8 +184,13 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
     if fleet.is_rolling_out || templates.any(|template| Some(template) != first) {
         return Some(Held::RollingOut);
     }
-    if fleet.pods.len() > usize::try_from(fleet.current).unwrap_or(usize::MAX) {
+    let current = usize::try_from(fleet.current).unwrap_or(usize::MAX);
+    if fleet.pods.len() > current {
         return Some(Held::PodsGo);
+    }
+    // Those that are still being made would be taken first: they have no node, or are not ready.
+    if fleet.pods.len() < current && !fleet.are_pods_refused {
+        return Some(Held::PodsStart);
     }
     let leaving: HashSet<&WorkerId> = leaving.iter().map(|worker| &worker.id).collect();
     let mut staying = fleet.pods.iter().filter(|worker| !leaving.contains(&worker.id));

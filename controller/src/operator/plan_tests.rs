@@ -64,6 +64,7 @@ fn fleet(pods: &[Known]) -> Fleet<'_> {
         pods,
         condemned: &NOBODY,
         is_rolling_out: false,
+        are_pods_refused: false,
         leave: Leave::Drained,
         may_write: true,
     }
@@ -174,6 +175,27 @@ fn the_condemned_keep_draining_until_they_are_gone_and_nobody_else_goes_meanwhil
 }
 
 #[test]
+fn the_number_goes_down_once_more_for_those_that_kubernetes_left() {
+    // It took another pod than a, and is done.
+    let pods = [marked(drained("a")), busy("b"), drained("c")];
+    let condemned: BTreeSet<WorkerId> = names(&["a"]).into_iter().collect();
+    let fleet = Fleet { condemned: &condemned, ..fleet(&pods) };
+    let found = plan(&decision(1, &["c"]), fleet);
+    assert_eq!(found, Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() });
+    // Not while the number is to stay, or to rise.
+    assert_eq!(plan(&decision(3, &[]), fleet).scale, None);
+}
+
+#[test]
+fn pods_that_are_still_being_made_hold_the_number_unless_they_never_come() {
+    let pods = [marked(drained("a")), busy("b")];
+    let missing = Fleet { current: 3, ..fleet(&pods) };
+    assert_eq!(plan(&decision(2, &["a"]), missing).held, Some(Held::PodsStart));
+    let refused = Fleet { are_pods_refused: true, ..missing };
+    assert_eq!(plan(&decision(2, &["a"]), refused).scale, Some(2));
+}
+
+#[test]
 fn while_another_writes_the_number_nobody_sleeps_for_it() {
     let pods = [marked(drained("a")), busy("b")];
     let fleet = Fleet { may_write: false, ..fleet(&pods) };
@@ -266,14 +288,31 @@ proptest! {
 
     /// Promise 2: whomever Kubernetes takes when the number goes down, nobody has a job in hand.
     #[test]
-    fn no_worker_with_a_job_can_be_taken(pods in any_fleet(), share in 0_usize..=100, seed in any::<u64>()) {
-        let may_go: Vec<&Known> = pods.iter().filter(|worker| !worker.state.is_busy()).collect();
+    fn no_worker_with_a_job_can_be_taken(
+        pods in any_fleet(),
+        share in 0_usize..=100,
+        left in 0_usize..3,
+        missing in 0_u32..2,
+        seed in any::<u64>(),
+    ) {
+        // Some of an earlier step are still there, whom the decision does not know of.
+        let drained = |worker: &&Known| worker.state == WorkerState::Draining(DrainStage::Drained);
+        let condemned: BTreeSet<WorkerId> =
+            pods.iter().filter(drained).take(left).map(|worker| worker.id.clone()).collect();
+        let may_go: Vec<&Known> = pods
+            .iter()
+            .filter(|worker| !worker.state.is_busy() && !condemned.contains(&worker.id))
+            .collect();
         let going = may_go.len() * share / 100;
-        let target = u32::try_from(pods.len() - going).unwrap();
+        let target = u32::try_from(pods.len() - condemned.len() - going).unwrap();
         let drain: Vec<WorkerId> = may_go[..going].iter().map(|worker| worker.id.clone()).collect();
-        let found = plan(&Decision { drain, ..decision(target, &[]) }, fleet(&pods));
+        let fleet = Fleet { condemned: &condemned, ..fleet(&pods) };
+        let fleet = Fleet { current: fleet.current + missing, ..fleet };
+        let found = plan(&Decision { drain, ..decision(target, &[]) }, fleet);
+        // Pods that are being made are not among those that are chosen from here.
+        prop_assert!(missing == 0 || matches!(found.scale, None | Some(0)), "{found:?}");
         if let Some(replicas) = found.scale {
-            let count = pods.len() - usize::try_from(replicas).unwrap();
+            let count = pods.len().saturating_sub(usize::try_from(replicas).unwrap());
             // Ties are broken any way.
             let mut order: Vec<(&Known, u64)> = pods.iter().zip(std::iter::successors(Some(seed), |last| {
                 Some(last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -285,7 +324,7 @@ proptest! {
                 let sleeps = matches!(victim.state, WorkerState::Draining(DrainStage::Drained));
                 prop_assert!(sleeps || !victim.stage.may_run(), "{victim:?} is taken: {found:?}");
             }
-            prop_assert!(found.condemn.len() <= going);
+            prop_assert!(found.condemn.len() <= going + condemned.len());
         }
         // Nobody is both asked to drain and let back.
         prop_assert!(found.drain.iter().all(|id| !found.undrain.contains(id)));
