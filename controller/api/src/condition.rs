@@ -42,6 +42,8 @@ pub enum Reason {
     NameTaken,
     /// The pool's Deployment is being deleted; a new one is made when it is gone.
     DeploymentGoing,
+    /// The pool is being deleted: nobody scales its workers any more.
+    PoolGoing,
     /// The API server refused what the operator asked for.
     ApiRefused,
     /// The API server has not done what the operator asked for, several times in a row.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who count or list them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::AllGood,
         Self::NotYetKnown,
         Self::QueueRead,
@@ -91,6 +93,7 @@ impl Reason {
         Self::TargetTaken,
         Self::NameTaken,
         Self::DeploymentGoing,
+        Self::PoolGoing,
         Self::ApiRefused,
         Self::ApiFailing,
         Self::PodsStart,
@@ -126,6 +129,7 @@ impl Reason {
             Self::TargetTaken => "TargetTaken",
             Self::NameTaken => "NameTaken",
             Self::DeploymentGoing => "DeploymentGoing",
+            Self::PoolGoing => "PoolGoing",
             Self::ApiRefused => "ApiRefused",
             Self::ApiFailing => "ApiFailing",
             Self::PodsStart => "PodsStart",

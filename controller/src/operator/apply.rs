@@ -47,6 +47,9 @@ pub enum ApplyError {
     /// Somebody else changed it at the same time.
     #[error("{0} was changed by somebody else at the same time: it is looked at again")]
     Conflict(&'static str),
+    /// It is not there any more.
+    #[error("{0} is not there any more: it is looked at again")]
+    Gone(&'static str),
     /// The API server refused it.
     #[error("{what} was refused by the API server: {detail}")]
     Refused {
@@ -79,6 +82,7 @@ impl ApplyError {
             Self::NotLeader(_) => "not_leader",
             Self::Late(_) => "api_late",
             Self::Conflict(_) => "api_conflict",
+            Self::Gone(_) => "api_gone",
             Self::Refused { .. } => "api_refused",
             Self::Failed { .. } => "api_failed",
         }
@@ -87,7 +91,8 @@ impl ApplyError {
     pub(super) fn of(what: &'static str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.code == 409 => Self::Conflict(what),
-            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
+            kube::Error::Api(status) if status.code == 404 => Self::Gone(what),
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => {
                 Self::Refused { what, detail: status.message.clone() }
             }
             error => Self::Failed { what, source: Box::new(error) },
@@ -239,8 +244,12 @@ impl Hands<'_> {
         Err(ApplyError::Conflict(REPLICAS))
     }
 
-    /// Gives these pods the lowest deletion cost, or takes it from them. Those that are gone are left out.
-    pub async fn mark(&self, pods: Vec<(WorkerId, String)>, to_go: bool) -> Result<(), ApplyError> {
+    /// Gives these pods the lowest deletion cost, or takes it from them. Returns the version that each has then.
+    pub async fn mark(
+        &self,
+        pods: Vec<(WorkerId, String)>,
+        to_go: bool,
+    ) -> Vec<(WorkerId, Result<String, ApplyError>)> {
         const WHAT: &str = "the deletion cost of a pod";
         let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         let api = &api;
@@ -252,13 +261,10 @@ impl Hands<'_> {
                 "metadata": { "uid": uid, "annotations": { DELETION_COST: cost } },
             }));
             let params = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
-            match self.write(WHAT, api.patch_metadata(id.as_str(), &params, &patch)).await {
-                Ok(_) | Err(ApplyError::Conflict(_) | ApplyError::Refused { .. }) => Ok(()),
-                Err(error) => Err(error),
-            }
+            let written = self.write(WHAT, api.patch_metadata(id.as_str(), &params, &patch)).await;
+            (id, written.map(|pod| pod.resource_version().unwrap_or_default()))
         });
-        let results: Vec<Result<(), ApplyError>> = writes.buffer_unordered(REQUESTS_AT_ONCE).collect().await;
-        results.into_iter().collect()
+        writes.buffer_unordered(REQUESTS_AT_ONCE).collect().await
     }
 
     /// Writes the status of the pool `name`, if it still has this version: a write that comes late overwrites nothing

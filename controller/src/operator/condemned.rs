@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use reelpool_core::{DrainStage, Millis, Timestamp, WorkerId, WorkerState};
 
 use super::deployment::DeploymentView;
+use super::marks::Mark;
 use super::plan::Known;
 
 /// Those who are still there when nothing has spoken for their going for so long are let back to work.
@@ -105,7 +106,7 @@ impl Condemned {
             .filter(|worker| worker.state == WorkerState::Draining(DrainStage::Drained))
             .filter(|worker| !self.who.contains(&worker.id))
             .collect();
-        drained.sort_by_key(|worker| !worker.is_marked);
+        drained.sort_by_key(|worker| worker.mark != Mark::Seen(true));
         let adopted: Vec<WorkerId> =
             drained.into_iter().take(missing).map(|worker| worker.id.clone()).collect();
         if !adopted.is_empty() {

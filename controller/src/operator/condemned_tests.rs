@@ -14,7 +14,7 @@ fn drained(name: &str, is_marked: bool) -> Known {
         drain_left: Some(Millis::from_secs(50)),
         stage: PodStage::Ready,
         template: None,
-        is_marked,
+        mark: Mark::Seen(is_marked),
     }
 }
 

@@ -9,6 +9,8 @@ use reelpool_core::{Millis, Timestamp};
 pub const FIRST_HOLD: Millis = Millis::from_secs(60);
 /// The longest time for which the number is left alone.
 pub const LONGEST_HOLD: Millis = Millis::from_secs(15 * 60);
+/// Who has not written again for so long after a hold is told of no more. An autoscaler writes every quarter minute.
+const CALM_AFTER: Millis = Millis::from_secs(60);
 
 /// Another's write to the number of replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,10 @@ pub struct OtherWrite {
 /// What is known of other writers of one Deployment's replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contest {
-    /// What we wrote last, and since when it has stood.
-    ours: Option<(u32, Timestamp)>,
+    /// The number as we wrote it last, or as it was when we came.
+    ours: Option<u32>,
+    /// What we tried to write without an answer.
+    tried: Option<u32>,
     /// The last write of another that still matters.
     last: Option<OtherWrite>,
     /// How often in a row others have written.
@@ -36,39 +40,46 @@ pub struct Contest {
 
 impl Contest {
     /// We wrote `replicas`.
-    pub fn wrote(&mut self, replicas: u32, now: Timestamp) {
-        self.ours = Some((replicas, now));
+    pub fn wrote(&mut self, replicas: u32) {
+        self.ours = Some(replicas);
+        self.tried = None;
     }
 
-    /// Takes the number that was found, and who else than Reelpool wrote it. Returns the write of another, when this is a new one.
+    /// We tried to write `replicas`, and no answer came.
+    pub fn tried(&mut self, replicas: u32) {
+        self.tried = Some(replicas);
+    }
+
+    /// Whatever the number is, it is meant to be so: a person scales by hand.
+    pub fn accept(&mut self, found: u32) {
+        *self = Self { ours: Some(found), ..Self::default() };
+    }
+
+    /// Takes the number that was found, and who else than Reelpool wrote it, where that is known. Returns the write of
+    /// another, when this is a new one.
     pub fn found(&mut self, found: u32, by: Option<&str>, now: Timestamp) -> Option<&OtherWrite> {
-        match self.ours {
+        let Some(ours) = self.ours.filter(|ours| *ours != found) else {
             // Before our first write the number is whatever it was when we came.
-            None => None,
-            Some((ours, since)) if ours == found => {
-                let quiet = self.last.as_ref().is_none_or(|last| now >= last.hold_until);
-                if quiet && now.since(since) >= LONGEST_HOLD {
-                    self.streak = 0;
-                    self.last = None;
-                }
-                None
+            self.ours = Some(found);
+            if self.last.as_ref().is_some_and(|last| now.since(last.hold_until) >= LONGEST_HOLD) {
+                self.streak = 0;
+                self.last = None;
             }
-            // Our own write, whose answer was lost.
-            Some(_) if by.is_none() => {
-                self.ours = Some((found, now));
-                None
-            }
-            Some((ours, _)) => {
-                self.streak = self.streak.saturating_add(1);
-                let hold = FIRST_HOLD.get().saturating_mul(1 << self.streak.saturating_sub(1).min(10));
-                let hold = Millis::new(hold).min(LONGEST_HOLD);
-                // Their number is the one that stands from now on.
-                self.ours = Some((found, now));
-                let by = by.unwrap_or_default().to_owned();
-                self.last = Some(OtherWrite { by, ours, found, hold_until: now.plus(hold) });
-                self.last.as_ref()
-            }
+            return None;
+        };
+        if self.tried == Some(found) {
+            self.wrote(found);
+            return None;
         }
+        self.streak = self.streak.saturating_add(1);
+        let hold = FIRST_HOLD.get().saturating_mul(1 << self.streak.saturating_sub(1).min(10));
+        let hold = Millis::new(hold).min(LONGEST_HOLD);
+        // Their number is the one that stands from now on.
+        self.ours = Some(found);
+        // A write of zero leaves no name behind.
+        let by = by.unwrap_or("somebody").to_owned();
+        self.last = Some(OtherWrite { by, ours, found, hold_until: now.plus(hold) });
+        self.last.as_ref()
     }
 
     /// Whether Reelpool may write the number now.
@@ -77,10 +88,10 @@ impl Contest {
         self.last.as_ref().is_none_or(|last| now >= last.hold_until)
     }
 
-    /// The write of another that is still to be told of: until our own number has stood for [`LONGEST_HOLD`].
+    /// The write of another that is still to be told of: until it has not come again for a while.
     #[must_use]
-    pub fn told(&self) -> Option<&OtherWrite> {
-        self.last.as_ref()
+    pub fn told(&self, now: Timestamp) -> Option<&OtherWrite> {
+        self.last.as_ref().filter(|last| now < last.hold_until.plus(CALM_AFTER))
     }
 }
 
@@ -93,31 +104,56 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_us_is_nobodys_fault() {
+    fn what_was_there_before_us_is_nobodys_fault_and_what_comes_after_is_seen() {
         let mut contest = Contest::default();
         assert_eq!(contest.found(3, Some("helm"), at(0)), None);
         assert!(contest.may_write(at(0)));
+        // Even before we have written anything.
+        let write = contest.found(2, Some("kubectl"), at(1)).cloned().unwrap();
+        assert_eq!((write.ours, write.found), (3, 2));
     }
 
     #[test]
     fn another_number_than_ours_is_left_alone_for_a_while() {
         let mut contest = Contest::default();
-        contest.wrote(10, at(0));
+        contest.wrote(10);
         assert_eq!(contest.found(10, Some("reelpool-scaler"), at(1)), None);
         let write = contest.found(3, Some("kubectl"), at(2)).cloned().unwrap();
         assert_eq!((write.by.as_str(), write.ours, write.found), ("kubectl", 10, 3));
         assert!(!contest.may_write(at(61)));
         assert!(contest.may_write(at(62)));
         assert_eq!(contest.found(3, Some("kubectl"), at(10)), None, "the same write is told once");
-        assert!(contest.told().is_some());
+        assert!(contest.told(at(10)).is_some());
+    }
+
+    #[test]
+    fn a_write_of_zero_has_a_writer_without_a_name() {
+        let mut contest = Contest::default();
+        contest.wrote(3);
+        let write = contest.found(0, None, at(1)).cloned().unwrap();
+        assert_eq!((write.by.as_str(), write.found), ("somebody", 0));
     }
 
     #[test]
     fn our_own_write_whose_answer_was_lost_is_nobody_elses() {
         let mut contest = Contest::default();
-        contest.wrote(0, at(0));
-        assert_eq!(contest.found(12, None, at(1)), None);
-        assert!(contest.may_write(at(1)));
+        contest.wrote(0);
+        contest.tried(12);
+        assert_eq!(contest.found(0, None, at(1)), None);
+        assert_eq!(contest.found(12, None, at(2)), None);
+        assert!(contest.may_write(at(2)));
+        assert!(contest.found(0, None, at(3)).is_some(), "and only that one");
+    }
+
+    #[test]
+    fn a_number_that_a_person_means_to_set_is_taken_as_it_is() {
+        let mut contest = Contest::default();
+        contest.wrote(10);
+        contest.found(3, Some("kubectl"), at(1));
+        contest.accept(3);
+        assert!(contest.may_write(at(2)));
+        assert_eq!(contest.told(at(2)), None);
+        assert_eq!(contest.found(3, Some("kubectl"), at(3)), None);
     }
 
     #[test]
@@ -126,7 +162,7 @@ mod tests {
         let mut now = 0;
         let mut holds = Vec::new();
         for _ in 0..6 {
-            contest.wrote(10, at(now));
+            contest.wrote(10);
             let write = contest.found(1, Some("kube-controller-manager"), at(now + 1)).cloned().unwrap();
             let hold = write.hold_until.since(at(now + 1)).get() / 1000;
             holds.push(hold);
@@ -137,16 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn peace_is_back_when_our_number_has_stood() {
+    fn peace_is_back_when_nobody_else_writes_however_often_we_do() {
         let mut contest = Contest::default();
-        contest.wrote(10, at(0));
+        contest.wrote(10);
         contest.found(3, Some("kubectl"), at(1));
-        contest.wrote(10, at(100));
-        contest.found(10, None, at(500));
-        assert!(contest.told().is_some());
-        contest.found(10, None, at(1000));
-        assert!(contest.told().is_none());
-        contest.found(4, Some("kubectl"), at(1001));
-        assert_eq!(contest.told().unwrap().hold_until, at(1061), "the count begins anew");
+        contest.wrote(10);
+        contest.found(10, None, at(120));
+        assert!(contest.told(at(120)).is_some());
+        assert!(contest.told(at(121)).is_none(), "a minute after the hold");
+        // For a while it is remembered all the same.
+        for now in [500, 700, 900] {
+            contest.wrote(now);
+            contest.found(now, None, at(now.into()));
+        }
+        contest.found(4, Some("kubectl"), at(950));
+        assert_eq!(contest.told(at(950)).unwrap().hold_until, at(950 + 120), "longer than the first time");
+        contest.wrote(5);
+        contest.found(5, None, at(950 + 120 + 900));
+        contest.found(4, Some("kubectl"), at(2000));
+        assert_eq!(contest.told(at(2000)).unwrap().hold_until, at(2060), "the count begins anew");
     }
 }

@@ -14,6 +14,7 @@ fn pod(name: &str, stage: PodStage) -> PodView {
     PodView {
         id: name.into(),
         uid: format!("uid-{name}"),
+        resource_version: String::new(),
         ip: Some([127, 0, 0, 9].into()),
         stage,
         template: None,

@@ -35,6 +35,7 @@ pub mod drain_key;
 pub mod environment;
 pub mod error;
 pub mod events;
+pub mod marks;
 pub mod members;
 pub mod observe;
 pub mod overlay;

@@ -51,6 +51,10 @@ const INVALID_AGAIN: Duration = Duration::from_secs(60);
 const CONDEMNED_AGAIN: Duration = Duration::from_secs(10);
 /// So many failures of the API server in a row are told.
 const FAILURES_TOLD: u32 = 3;
+/// How often in a row a pass is hurried for marks that are not seen yet.
+const HURRY_AT_MOST: u32 = 10;
+/// Workers are told to be well again when nothing has troubled them for so long.
+const WELL_AFTER: Millis = Millis::from_secs(30);
 /// What holds the number up for so long is told.
 const HELD_TOLD_AFTER: Millis = Millis::from_secs(60);
 /// How often a pool is looked at that waits for something of somebody else's.
@@ -65,9 +69,6 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
     if state.uid != uid {
         *state = PoolState { uid, ..PoolState::default() };
     }
-    if pool.metadata.deletion_timestamp.is_some() {
-        return INVALID_AGAIN;
-    }
     if state.generation != pool.metadata.generation {
         // What failed before may go well with the new spec.
         state.backoff.succeeded();
@@ -81,11 +82,16 @@ pub async fn pass(pool: &WorkerPool, context: &Context) -> Duration {
     let name = PoolName::of(pool);
     context.decisions.know(&name);
     let pass = Pass { pool, context, started, name: &name };
-    let passed = pass.run(state).instrument(telemetry::pass(&name)).await;
+    let passed = if pool.metadata.deletion_timestamp.is_some() {
+        Err(PassError::PoolGoing)
+    } else {
+        pass.run(state).instrument(telemetry::pass(&name)).await
+    };
     let took = context.clock.now().since(started);
     let again = match passed {
         Ok(next) => {
             state.backoff.succeeded();
+            state.complaint = None;
             context.metrics.reconciled("ok", took.into());
             // Each look counts from the start of the last one, so that a slow one does not put off the next.
             Duration::from(next.minus(took)).max(SOON)
@@ -121,19 +127,26 @@ async fn failed(
     context.metrics.reconciled("error", took.into());
     context.metrics.error(error.category());
     let pool_name = format!("{}/{}", pool.namespace().unwrap_or_default(), pool.name_any());
-    if let PassError::Apply(ApplyError::Conflict(_)) = error {
+    if let PassError::Apply(ApplyError::Conflict(_) | ApplyError::Gone(_)) = error {
         tracing::debug!(pool = pool_name, %error, "looked at again");
         return SOON;
     }
     let wait = match error {
-        PassError::Invalid(_) => INVALID_AGAIN,
+        PassError::Invalid(_) | PassError::PoolGoing => INVALID_AGAIN,
         PassError::TargetNotFound(_)
         | PassError::TargetTaken { .. }
         | PassError::NameTaken(_)
+        | PassError::Orphaned(_)
         | PassError::Going(_) => OTHERS_AGAIN,
         PassError::Apply(_) => state.backoff.failed(API_BACKOFF.0, API_BACKOFF.1, context.clock.now()).into(),
     };
-    tracing::warn!(pool = pool_name, category = error.category(), "{error}");
+    let complaint = error.to_string();
+    if state.complaint.as_ref() == Some(&complaint) {
+        tracing::debug!(pool = pool_name, category = error.category(), "{error}");
+    } else {
+        tracing::warn!(pool = pool_name, category = error.category(), "{error}");
+        state.complaint = Some(complaint);
+    }
     let Some(finding) = error.finding(state.backoff.failures() >= FAILURES_TOLD) else { return wait };
     let findings = Findings::only(finding);
     let facts = Facts {
@@ -199,6 +212,7 @@ impl Pass<'_> {
                     None if state.members.is_queue_empty() => Leave::AtOnce,
                     None => Leave::NotNow,
                 },
+                are_marks_settled: state.marks.are_settled(now),
                 may_write: state.contest.may_write(now),
             },
         );
@@ -212,7 +226,7 @@ impl Pass<'_> {
                 let held = state.held_for(plan.held, now).filter(|(_, since)| *since >= HELD_TOLD_AFTER);
                 status::limited(decision, held.map(|(held, _)| held))
             },
-            contested: status::contested(state.contest.told()),
+            contested: status::contested(state.contest.told(now)),
         };
         let facts = Facts {
             generation: self.pool.metadata.generation,
@@ -285,6 +299,7 @@ impl Pass<'_> {
         } else {
             state.members.guesses(&seen.pods, &queue, now)
         };
+        state.marks.see(&seen.pods, now);
         let known = seen
             .pods
             .iter()
@@ -295,7 +310,7 @@ impl Pass<'_> {
                 drain_left: state.members.drain_left(&pod.id, now),
                 stage: pod.stage,
                 template: pod.template.clone(),
-                is_marked: pod.is_marked,
+                mark: state.marks.of(pod),
             })
             .collect::<Vec<Known>>();
         if !seen.deployment.is_rolling_out() {
@@ -353,6 +368,9 @@ impl Pass<'_> {
 
     fn see_other_writers(&self, seen: &Seen, state: &mut PoolState) {
         let now = self.context.clock.now();
+        if self.pool.spec.paused {
+            return state.contest.accept(seen.deployment.replicas);
+        }
         let by = seen.deployment.other_writer.as_deref();
         if let Some(write) = state.contest.found(seen.deployment.replicas, by, now) {
             let Finding { message, .. } = status::contested(Some(write));
@@ -376,6 +394,24 @@ impl Pass<'_> {
 
     /// Whether pods can be made and start, and their workers can be asked and drained.
     fn workers_finding(
+        &self,
+        deployment: &DeploymentView,
+        seen: &Seen,
+        met: Option<&str>,
+        state: &mut PoolState,
+    ) -> Finding {
+        let now = self.context.clock.now();
+        let finding = self.trouble_of_workers(deployment, seen, met, state);
+        if finding.holds == Some(false) {
+            state.trouble = Some((finding.clone(), now));
+            return finding;
+        }
+        // What crashes runs in between: that is not to be well.
+        let lately = state.trouble.as_ref().filter(|(_, at)| now.since(*at) < WELL_AFTER);
+        lately.map_or(finding, |(trouble, _)| trouble.clone())
+    }
+
+    fn trouble_of_workers(
         &self,
         deployment: &DeploymentView,
         seen: &Seen,
@@ -429,8 +465,14 @@ impl Pass<'_> {
             return wait.max(decision.next_check).plus(now.since(asked));
         }
         state.queue_backoff.succeeded();
-        // A mark that was written now is acted on in the next pass.
-        let hurries = !plan.mark.is_empty() && plan.held != Some(Held::OtherWriter);
-        if hurries { Millis::from(SOON).plus(now.since(asked)) } else { decision.next_check }
+        // A mark that was written now is acted on in the next pass, once it is seen.
+        let hurries = (!plan.mark.is_empty() && plan.held != Some(Held::OtherWriter))
+            || plan.held == Some(Held::MarksLinger);
+        state.hurried = if hurries { state.hurried.saturating_add(1) } else { 0 };
+        if hurries && state.hurried <= HURRY_AT_MOST {
+            Millis::from(SOON).plus(now.since(asked))
+        } else {
+            decision.next_check
+        }
     }
 }

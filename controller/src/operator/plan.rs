@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use reelpool_core::{Decision, DrainStage, Millis, WorkerId, WorkerState};
 
+use super::marks::Mark;
 use super::pods::PodStage;
 
 /// The term of a drain, in seconds: long enough to outlast a few missed answers, short enough that a worker does not
@@ -34,11 +35,12 @@ pub struct Known {
     /// Which template its pod was made from.
     pub template: Option<String>,
     /// Whether its pod carries the lowest cost.
-    pub is_marked: bool,
+    pub mark: Mark,
 }
 
 /// The fleet as a plan finds it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Fleet<'a> {
     /// The Deployment's replicas.
     pub current: u32,
@@ -52,6 +54,8 @@ pub struct Fleet<'a> {
     pub are_pods_refused: bool,
     /// How workers leave.
     pub leave: Leave,
+    /// Whether everybody has had the time to see all marks.
+    pub are_marks_settled: bool,
     /// Whether the number of replicas may be written now.
     pub may_write: bool,
 }
@@ -97,7 +101,7 @@ pub enum Held {
     PodsStart,
     /// Kubernetes has not taken the pods of the last step yet.
     PodsGo,
-    /// A pod that is to stay still carries the lowest cost.
+    /// A pod that is to stay still carries the lowest cost, or what was written of it has not been seen by everybody.
     MarksLinger,
     /// The workers cannot be asked what they do, and the queue is not empty.
     QueueNotEmpty,
@@ -122,7 +126,7 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
     let stays = |worker: &&Known| !named.contains(&worker.id) && !fleet.condemned.contains(&worker.id);
     let mut plan = Plan {
         undrain: ids(fleet.pods.iter().filter(stays).filter(|worker| is_draining(worker))),
-        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| worker.is_marked)),
+        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| is_to_be_unmarked(worker))),
         drain: ids(fleet.pods.iter().filter(|worker| !stays(worker) && can_drain && !holds(worker))),
         ..Plan::default()
     };
@@ -163,11 +167,16 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
         plan.held = Some(held);
         return;
     }
-    // A mark that was written in this pass may not have reached the ReplicaSet controller yet.
     let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
-        leaving.into_iter().partition(|worker| worker.is_marked);
+        leaving.into_iter().partition(|worker| matches!(worker.mark, Mark::Seen(true) | Mark::Written(true)));
     if marked.is_empty() {
         plan.mark = ids(unmarked);
+        return;
+    }
+    // Kubernetes chooses by the marks that it sees, and so all that it could choose must be known here.
+    let is_known = fleet.pods.iter().all(|worker| matches!(worker.mark, Mark::Seen(_)));
+    if !is_known || !fleet.are_marks_settled {
+        plan.held = Some(Held::MarksLinger);
         return;
     }
     // Nobody else is marked meanwhile: Kubernetes could take them instead, as good as the others, and those that the
@@ -194,7 +203,7 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
     }
     let leaving: HashSet<&WorkerId> = leaving.iter().map(|worker| &worker.id).collect();
     let mut staying = fleet.pods.iter().filter(|worker| !leaving.contains(&worker.id));
-    if staying.clone().any(|worker| worker.is_marked) {
+    if staying.clone().any(|worker| worker.mark != Mark::Seen(false)) {
         return Some(Held::MarksLinger);
     }
     // One without a node, without an image or in a crash loop may be taken instead: it has nothing in hand. One that
@@ -209,6 +218,10 @@ fn ids<'a>(workers: impl IntoIterator<Item = &'a Known>) -> Vec<WorkerId> {
 
 fn is_draining(worker: &Known) -> bool {
     matches!(worker.state, WorkerState::Draining(_)) && worker.drain_left.is_some()
+}
+
+fn is_to_be_unmarked(worker: &Known) -> bool {
+    !matches!(worker.mark, Mark::Seen(false) | Mark::Written(false))
 }
 
 /// Whether its drain holds for long enough not to be asked again, or there is nobody to ask.

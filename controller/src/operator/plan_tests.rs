@@ -13,7 +13,7 @@ fn worker(name: &str, state: WorkerState, pod: PodStage) -> Known {
         drain_left: drains.then_some(Millis::from_secs(50)),
         stage: pod,
         template: Some(HASH.into()),
-        is_marked: false,
+        mark: Mark::Seen(false),
     }
 }
 
@@ -30,7 +30,7 @@ fn drained(name: &str) -> Known {
 }
 
 fn marked(worker: Known) -> Known {
-    Known { is_marked: true, ..worker }
+    Known { mark: Mark::Seen(true), ..worker }
 }
 
 fn decision(target: u32, drain: &[&str]) -> Decision {
@@ -66,6 +66,7 @@ fn fleet(pods: &[Known]) -> Fleet<'_> {
         is_rolling_out: false,
         are_pods_refused: false,
         leave: Leave::Drained,
+        are_marks_settled: true,
         may_write: true,
     }
 }
@@ -98,6 +99,22 @@ fn a_part_of_the_fleet_goes_in_three_passes() {
         plan(&decision(2, &["a"]), fleet(&pods)),
         Plan { scale: Some(2), condemn: names(&["a"]), ..Plan::default() }
     );
+}
+
+#[test]
+fn the_number_waits_until_everybody_has_seen_the_marks() {
+    // Kubernetes may see the mark of b, and we do not yet: it could take b for a.
+    let pods = [marked(drained("a")), Known { mark: Mark::Written(true), ..drained("b") }, busy("c")];
+    let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
+    assert_eq!(found, Plan { held: Some(Held::MarksLinger), ..Plan::default() });
+    let pods = [marked(drained("a")), marked(drained("b")), busy("c")];
+    let moving = Fleet { are_marks_settled: false, ..fleet(&pods) };
+    assert_eq!(plan(&decision(1, &["a", "b"]), moving).held, Some(Held::MarksLinger));
+    // Where no answer came the mark is written again, or taken away again.
+    let unsure = Known { mark: Mark::Unsure, ..drained("a") };
+    let pods = [unsure, busy("c")];
+    assert_eq!(plan(&decision(1, &["a"]), fleet(&pods)).mark, names(&["a"]));
+    assert_eq!(plan(&decision(2, &[]), fleet(&pods)).unmark, names(&["a"]));
 }
 
 #[test]
@@ -251,21 +268,24 @@ fn any_worker(name: usize) -> impl Strategy<Value = Known> {
         6 => Just(PodStage::Ready),
     ];
     let template = prop_oneof![9 => Just(HASH), 1 => Just("old")];
-    (state, pod, template, any::<bool>(), 0_u64..60).prop_map(
-        move |(state, pod, template, is_marked, left)| {
-            // Nothing runs in a pod that has not started: members see to that.
-            let state = if pod.may_run() { state } else { WorkerState::Starting };
-            let drains = matches!(state, WorkerState::Draining(_));
-            Known {
-                id: WorkerId::from(format!("w{name}")),
-                state,
-                drain_left: drains.then_some(Millis::from_secs(left)),
-                stage: pod,
-                template: Some(template.into()),
-                is_marked,
-            }
-        },
-    )
+    let mark = prop_oneof![
+        6 => any::<bool>().prop_map(Mark::Seen),
+        1 => any::<bool>().prop_map(Mark::Written),
+        1 => Just(Mark::Unsure),
+    ];
+    (state, pod, template, mark, 0_u64..60).prop_map(move |(state, pod, template, mark, left)| {
+        // Nothing runs in a pod that has not started: members see to that.
+        let state = if pod.may_run() { state } else { WorkerState::Starting };
+        let drains = matches!(state, WorkerState::Draining(_));
+        Known {
+            id: WorkerId::from(format!("w{name}")),
+            state,
+            drain_left: drains.then_some(Millis::from_secs(left)),
+            stage: pod,
+            template: Some(template.into()),
+            mark,
+        }
+    })
 }
 
 fn any_fleet() -> impl Strategy<Value = Vec<Known>> {
@@ -279,7 +299,7 @@ fn rank(worker: &Known) -> (bool, u8, bool, i32) {
         PodStage::Unscheduled | PodStage::NotStarted | PodStage::CannotStart => 0,
         PodStage::CrashLoop | PodStage::NotReady | PodStage::Ready => 1,
     };
-    let cost = if worker.is_marked { super::super::pods::TO_GO } else { 0 };
+    let cost = if worker.mark == Mark::Seen(true) { super::super::pods::TO_GO } else { 0 };
     (worker.stage != PodStage::Unscheduled, phase, worker.stage == PodStage::Ready, cost)
 }
 

@@ -43,6 +43,8 @@ pub struct PodView {
     pub id: WorkerId,
     /// Its identity.
     pub uid: String,
+    /// Its version.
+    pub resource_version: String,
     /// Its address, once it has one.
     pub ip: Option<IpAddr>,
     /// How far it is.
@@ -113,6 +115,7 @@ impl PodView {
         Some(Self {
             id: WorkerId::from(pod.name_any()),
             uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
             ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok()),
             stage: stage(pod, ready.is_some(), &those_that_work(pod, &containers)),
             template,

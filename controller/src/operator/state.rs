@@ -8,9 +8,11 @@ use super::backoff::Backoff;
 use super::condemned::Condemned;
 use super::contest::Contest;
 use super::deployment::{DeploymentView, is_later};
+use super::marks::Marks;
 use super::members::Members;
 use super::observe::Written;
 use super::plan::Held;
+use super::status::Finding;
 
 /// What the operator knows of one pool.
 #[derive(Debug, Default)]
@@ -33,10 +35,20 @@ pub struct PoolState {
     pub contest: Contest,
     /// Those that the number was lowered for and that Kubernetes has not taken yet.
     pub condemned: Condemned,
+    /// The marks that were written and are not seen yet.
+    pub marks: Marks,
     /// What holds the number up, and since when.
     pub held: Option<(Held, Timestamp)>,
     /// What a worker said that would not be drained, and since when that is so.
     pub drain_refused: Option<(String, Timestamp)>,
+    /// What was last wrong with the workers, and when it was so last.
+    pub trouble: Option<(Finding, Timestamp)>,
+    /// How often in a row a pass was hurried.
+    pub hurried: u32,
+    /// How often others changed the Deployment of late, and when it was last brought back.
+    pub corrections: Corrections,
+    /// What was last complained of in the log.
+    pub complaint: Option<String>,
     /// The identity of the Deployment that `targetRef` names.
     pub target_uid: Option<String>,
     /// The last decision, as far as another one would be told.
@@ -62,6 +74,32 @@ pub struct Applied {
     pub hash: u64,
     /// The Deployment's generation after that. Any other means that somebody has changed it.
     pub generation: i64,
+}
+
+/// What others change of a Deployment is brought back, but not without end at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Corrections {
+    count: u32,
+    last: Timestamp,
+}
+
+impl Corrections {
+    /// So many are made at once.
+    const AT_ONCE: u32 = 10;
+    /// Then one in this time, until nobody changes anything for twice as long.
+    const EVERY: Millis = Millis::from_secs(30);
+
+    /// Whether one may be made now.
+    #[must_use]
+    pub fn may_be_made(&self, now: Timestamp) -> bool {
+        self.count < Self::AT_ONCE || now.since(self.last) >= Self::EVERY
+    }
+
+    /// One was made.
+    pub fn made(&mut self, now: Timestamp) {
+        let calm = now.since(self.last) >= Self::EVERY.plus(Self::EVERY);
+        *self = Self { count: if calm { 1 } else { self.count.saturating_add(1) }, last: now };
+    }
 }
 
 impl PoolState {

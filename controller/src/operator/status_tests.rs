@@ -139,6 +139,7 @@ fn trouble_is_told_once_it_lasts() {
     let pod = |name: &str, created: i64| PodView {
         id: name.into(),
         uid: name.into(),
+        resource_version: String::new(),
         ip: None,
         stage: super::super::pods::PodStage::NotStarted,
         template: None,

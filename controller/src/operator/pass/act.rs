@@ -6,7 +6,7 @@ use reelpool_core::replay::Record;
 use reelpool_core::{Sample, WorkerId};
 use tokio::time::Instant;
 
-use super::super::apply::{Hands, LOWER_WITHIN};
+use super::super::apply::{ApplyError, Hands, LOWER_WITHIN};
 use super::super::context::Context;
 use super::super::deployment::DeploymentView;
 use super::super::events::What;
@@ -28,16 +28,29 @@ impl Pass<'_> {
     ) -> Result<DeploymentView, PassError> {
         let Plan { undrain, unmark, drain, mark, scale, condemn, held } = plan;
         let lower_by = Instant::now() + LOWER_WITHIN;
+        let mut failed = None;
         if let Some(held) = held {
             tracing::debug!(pool = %self.name, ?held, "the number of replicas is left as it is");
         }
         self.tell_workers(undrain, Question::Undrain, seen, state).await;
         self.tell_workers(drain, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
-        if !unmark.is_empty() {
-            hands.mark(with_uids(unmark, &seen.pods), false).await?;
+        for (ids, to_go) in [(unmark, false), (mark, true)] {
+            for (id, written) in hands.mark(with_uids(ids, &seen.pods), to_go).await {
+                match written {
+                    Ok(version) => state.marks.wrote(id, to_go, Some(version)),
+                    // The pod is gone, or another one by now.
+                    Err(ApplyError::Conflict(_) | ApplyError::Gone(_)) => {}
+                    Err(error) => {
+                        if error.may_be_done() {
+                            state.marks.wrote(id, to_go, None);
+                        }
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
         }
-        if !mark.is_empty() {
-            hands.mark(with_uids(mark, &seen.pods), true).await?;
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
         let from = seen.deployment.replicas;
@@ -47,6 +60,9 @@ impl Pass<'_> {
         let written = match hands.scale(&seen.deployment, replicas, lower_by).await {
             Ok(written) => written,
             Err(error) => {
+                if error.may_be_done() {
+                    state.contest.tried(replicas);
+                }
                 if replicas < from && error.may_be_done() {
                     state.condemned.no_answer(from);
                 } else {
@@ -60,7 +76,7 @@ impl Pass<'_> {
             self.context.metrics.sample_to_write(now.since(observed_at).into());
         }
         self.context.metrics.scaled(self.name);
-        state.contest.wrote(replicas, now);
+        state.contest.wrote(replicas);
         // Any later generation than the next one has somebody else's change in it, which is to be seen.
         if let Some(applied) = &mut state.applied
             && written.generation == seen.deployment.generation.saturating_add(1)

@@ -32,6 +32,16 @@ pub enum PassError {
         "the Deployment {0} is there and belongs to somebody else: delete or rename it, or name the pool otherwise"
     )]
     NameTaken(String),
+    /// A Deployment that this pool, or one of its name, once made has no owner any more.
+    #[error(
+        "the Deployment {0} was left behind by a pool of this name: `kubectl delete deployment {0} --cascade=orphan` lets this pool take over its pods without stopping them"
+    )]
+    Orphaned(String),
+    /// The pool itself is being deleted.
+    #[error(
+        "the pool is being deleted: nobody scales its workers any more; a finalizer of somebody else's may keep it"
+    )]
+    PoolGoing,
     /// The pool's Deployment is being deleted.
     #[error("the Deployment {0} is being deleted: a new one is made when it is gone")]
     Going(String),
@@ -49,6 +59,8 @@ impl PassError {
             Self::TargetNotFound(_) => "target_not_found",
             Self::TargetTaken { .. } => "target_taken",
             Self::NameTaken(_) => "name_taken",
+            Self::Orphaned(_) => "deployment_orphaned",
+            Self::PoolGoing => "pool_going",
             Self::Going(_) => "deployment_going",
             Self::Apply(error) => error.category(),
         }
@@ -60,7 +72,8 @@ impl PassError {
             Self::Invalid(_) => Why::InvalidSpec,
             Self::TargetNotFound(_) => Why::TargetNotFound,
             Self::TargetTaken { .. } => Why::TargetTaken,
-            Self::NameTaken(_) => Why::NameTaken,
+            Self::NameTaken(_) | Self::Orphaned(_) => Why::NameTaken,
+            Self::PoolGoing => Why::PoolGoing,
             Self::Going(_) => Why::DeploymentGoing,
             Self::Apply(ApplyError::Refused { .. }) => Why::ApiRefused,
             Self::Apply(ApplyError::Late(_) | ApplyError::Failed { .. }) if stays => Why::ApiFailing,

@@ -24,9 +24,12 @@ pub(super) async fn tell(
     facts: Facts<'_>,
 ) -> Result<(), ApplyError> {
     let now = context.clock.now();
+    let read = pool.resource_version().unwrap_or_default();
     let old = match &state.status {
-        Some((status, _)) => status.clone(),
-        None => pool.status.clone().unwrap_or_default(),
+        // Nobody has written it since.
+        Some((status, _)) if state.version_after(&read) != read => status.clone(),
+        Some((status, _)) if state.version.as_deref() == Some(&read) => status.clone(),
+        _ => pool.status.clone().unwrap_or_default(),
     };
     let new = WorkerPoolStatus {
         drain_token_sha256: token_hash_of_target(pool, context),
@@ -45,7 +48,6 @@ pub(super) async fn tell(
         return Ok(());
     }
     let namespace = pool.namespace().unwrap_or_default();
-    let read = pool.resource_version().unwrap_or_default();
     let version = state.version_after(&read);
     let written = context.hands(&namespace).tell(&pool.name_any(), &new, version).await?;
     state.version = Some(written);

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
+use reelpool_api::POOL_LABEL;
 
 use super::super::apply::Hands;
 use super::super::deployment::DeploymentView;
@@ -38,7 +39,7 @@ impl Pass<'_> {
                 What::DeploymentCreated,
                 &format!("created Deployment {name}"),
             );
-            state.contest.wrote(made.replicas, self.context.clock.now());
+            state.contest.wrote(made.replicas);
             state.condemned.clear();
             return Ok(applied(state, hash, made));
         };
@@ -46,19 +47,28 @@ impl Pass<'_> {
             return Err(PassError::Going(name));
         }
         if found.controller.as_deref() != Some(&state.uid) {
-            return Err(PassError::NameTaken(name));
+            let is_left = found.controller.is_none()
+                && found.labels.get(POOL_LABEL).is_some_and(|pool| *pool == self.pool.name_any());
+            return Err(if is_left { PassError::Orphaned(name) } else { PassError::NameTaken(name) });
         }
         // Labels of the Deployment itself are not counted by its generation.
         let labels_stand = found.has_labels(wanted.labels());
         if labels_stand && state.applied == Some(Applied { hash, generation: found.generation }) {
             return Ok(found);
         }
+        let now = self.context.clock.now();
+        let is_changed_by_others = state.applied.is_some_and(|applied| applied.hash == hash);
+        if is_changed_by_others && !state.corrections.may_be_made(now) {
+            return Ok(found);
+        }
         if found.needs_hand_over {
             hands.hand_over(&found).await?;
         }
         let updated = hands.update(wanted, &found).await?;
-        let first = state.applied.is_none();
-        if (updated.generation != found.generation || !labels_stand) && !first {
+        if is_changed_by_others {
+            state.corrections.made(now);
+        }
+        if updated.generation != found.generation || !labels_stand {
             let note = format!("changed Deployment {name} to what the pool says");
             self.context.events.publish(self.pool, What::DeploymentUpdated, &note);
         }

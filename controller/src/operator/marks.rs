@@ -1,0 +1,138 @@
+//! Which pods carry the lowest deletion cost, and whether that is known to everybody.
+//!
+//! What was written a moment ago is not in every cache yet. A number that went down then would take a pod whose mark we
+//! have not seen, or spare one whose mark Kubernetes has not seen.
+
+use std::collections::{BTreeSet, HashMap};
+
+use reelpool_core::{Millis, Timestamp, WorkerId};
+
+use super::deployment::is_later;
+use super::pods::PodView;
+
+/// After we have seen all marks the ReplicaSet controller is given this time to see them too: its cache of pods is
+/// another one than ours.
+const SETTLED_AFTER: Millis = Millis::from_secs(1);
+
+/// Whether a pod carries the lowest cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It was seen to carry it, or not.
+    Seen(bool),
+    /// It was written that it carries it, or not, and that was not seen yet.
+    Written(bool),
+    /// No answer came to a write.
+    Unsure,
+}
+
+/// What was written of the marks of one pool's pods, until it is seen.
+#[derive(Debug, Clone, Default)]
+pub struct Marks {
+    written: HashMap<WorkerId, Write>,
+    /// When one was last on its way.
+    travelled_at: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+struct Write {
+    to_go: bool,
+    /// The pod's version after it; `None`: no answer came.
+    version: Option<String>,
+}
+
+impl Marks {
+    /// A mark was written, or taken away; `version` is the pod's version then, `None` when no answer came.
+    pub fn wrote(&mut self, id: WorkerId, to_go: bool, version: Option<String>) {
+        self.written.insert(id, Write { to_go, version });
+    }
+
+    /// Takes what is seen of the pods now.
+    pub fn see(&mut self, pods: &[PodView], now: Timestamp) {
+        let there: BTreeSet<&WorkerId> = pods.iter().map(|pod| &pod.id).collect();
+        self.written.retain(|id, _| there.contains(id));
+        for pod in pods {
+            if let Mark::Seen(_) = self.of(pod) {
+                self.written.remove(&pod.id);
+            }
+        }
+        if !self.written.is_empty() {
+            self.travelled_at = now;
+        }
+    }
+
+    /// Whether this pod carries the lowest cost.
+    #[must_use]
+    pub fn of(&self, pod: &PodView) -> Mark {
+        match self.written.get(&pod.id) {
+            None => Mark::Seen(pod.is_marked),
+            Some(Write { version: None, .. }) => Mark::Unsure,
+            Some(Write { version: Some(version), .. }) if !is_later(version, &pod.resource_version) => {
+                Mark::Seen(pod.is_marked)
+            }
+            Some(Write { to_go, .. }) => Mark::Written(*to_go),
+        }
+    }
+
+    /// Whether everybody has had the time to see all marks.
+    #[must_use]
+    pub fn are_settled(&self, now: Timestamp) -> bool {
+        self.written.is_empty() && now.since(self.travelled_at) >= SETTLED_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pods::PodStage;
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + millis)
+    }
+
+    fn pod(name: &str, version: &str, is_marked: bool) -> PodView {
+        PodView {
+            id: name.into(),
+            uid: String::new(),
+            resource_version: version.to_owned(),
+            ip: None,
+            stage: PodStage::Ready,
+            template: None,
+            is_marked,
+            created: at(0),
+            ready_since: None,
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn what_was_written_counts_once_it_is_seen_and_others_have_had_time_to_see_it() {
+        let mut marks = Marks::default();
+        let before = [pod("a", "10", false), pod("b", "11", false)];
+        marks.see(&before, at(0));
+        assert!(marks.are_settled(at(0)), "nothing was written");
+        marks.wrote("a".into(), true, Some("20".into()));
+        marks.see(&before, at(100));
+        assert_eq!(before.each_ref().map(|pod| marks.of(pod)), [Mark::Written(true), Mark::Seen(false)]);
+        assert!(!marks.are_settled(at(5000)), "however long it travels");
+        let after = [pod("a", "20", true), pod("b", "11", false)];
+        marks.see(&after, at(300));
+        assert_eq!(marks.of(&after[0]), Mark::Seen(true));
+        assert!(!marks.are_settled(at(1000)));
+        assert!(marks.are_settled(at(1100)));
+    }
+
+    #[test]
+    fn a_write_without_an_answer_is_unsure_until_another_is_answered_or_the_pod_is_gone() {
+        let mut marks = Marks::default();
+        let pods = [pod("a", "10", false)];
+        marks.wrote("a".into(), true, None);
+        marks.see(&[pod("a", "99", true)], at(0));
+        assert_eq!(marks.of(&pods[0]), Mark::Unsure);
+        marks.wrote("a".into(), false, Some("100".into()));
+        marks.see(&[pod("a", "101", false)], at(0));
+        assert_eq!(marks.of(&pods[0]), Mark::Seen(false));
+        marks.wrote("a".into(), true, None);
+        marks.see(&[], at(0));
+        assert!(marks.are_settled(at(1000)));
+    }
+}
