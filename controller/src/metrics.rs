@@ -63,6 +63,16 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
+        let violations = counters(
+            &registry,
+            "reelpool_invariant_violations_total",
+            "Decisions that break a rule which must hold of all: a defect of Reelpool.",
+            "rule",
+        )?;
+        // A counter that begins with its first count never increases, to Prometheus.
+        for rule in Violation::RULES {
+            violations.with_label_values(&[rule]).reset();
+        }
         Ok(Self {
             clock,
             pools: Arc::default(),
@@ -80,12 +90,7 @@ impl Metrics {
                 "Decisions, those that changed nothing included, by what set the number of workers.",
                 "reason",
             )?,
-            violations: counters(
-                &registry,
-                "reelpool_invariant_violations_total",
-                "Decisions that break a rule which must hold of all: a defect of Reelpool.",
-                "rule",
-            )?,
+            violations,
             queue_calls: counters(
                 &registry,
                 "reelpool_queue_calls_total",
@@ -101,7 +106,7 @@ impl Metrics {
             sample_to_write_seconds: histogram(
                 &registry,
                 "reelpool_sample_to_write_seconds",
-                "From the answer of the queue until the number of replicas made from it was written.",
+                "From the question to the queue until the number of replicas made from its answer was written.",
                 &REACTION,
             )?,
             leader: registered(
@@ -139,7 +144,7 @@ impl Metrics {
         self.queue_call_seconds.observe(took.as_secs_f64());
     }
 
-    /// A number of replicas was written so long after the answer of the queue that it was made from.
+    /// A number of replicas was written so long after the queue was asked for the length that it was made from.
     pub fn sample_to_write(&self, took: Duration) {
         self.sample_to_write_seconds.observe(took.as_secs_f64());
     }

@@ -47,6 +47,7 @@ fn what_happens_is_counted_under_bounded_labels() {
         ("reelpool_errors_total{category=\"api_late\"}", 1.0),
         ("reelpool_decisions_total{reason=\"Backlog\"}", 1.0),
         ("reelpool_invariant_violations_total{rule=\"below_busy\"}", 1.0),
+        ("reelpool_invariant_violations_total{rule=\"drains_busy\"}", 0.0),
         ("reelpool_queue_calls_total{outcome=\"queue_throttled\"}", 1.0),
         ("reelpool_queue_call_seconds_sum", 0.2),
         ("reelpool_sample_to_write_seconds_bucket{le=\"1\"}", 0.0),

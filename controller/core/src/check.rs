@@ -133,7 +133,28 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The rule's stable name: for metrics.
+    /// The names of all rules.
+    pub const RULES: [&str; 17] = [
+        "moved_while_paused",
+        "below_minimum",
+        "above_maximum",
+        "below_busy",
+        "shrunk_blind",
+        "emptied_too_soon",
+        "need_unmet",
+        "step_out_too_large",
+        "step_in_too_large",
+        "drain_count",
+        "drains_unknown",
+        "drains_twice",
+        "drains_busy",
+        "drains_too_soon",
+        "drains_out_of_turn",
+        "next_check",
+        "wrong_reason",
+    ];
+
+    /// The rule's stable name, one of [`Violation::RULES`]: for metrics.
     #[must_use]
     pub const fn rule(&self) -> &'static str {
         match self {

@@ -35,6 +35,7 @@ fn found(
     spoil(&mut decision);
     let found = check(&policy, seen, &decision, at(0));
     assert!(found.iter().all(|violation| !violation.to_string().is_empty()));
+    assert!(found.iter().all(|violation| Violation::RULES.contains(&violation.rule())));
     found
 }
 

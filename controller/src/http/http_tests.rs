@@ -97,6 +97,10 @@ async fn the_leader_tells_its_decisions_the_newest_last() {
         let (status, text) = world.get(&format!("/v1/pools/cattube/masters/decisions{query}")).await;
         assert_eq!((status, backlogs(&text)), (200, expected), "{query}");
     }
+    // One that waits for something, and that nothing was decided on yet.
+    world.decisions.know(&PoolName::new("cattube".to_owned(), "waits".to_owned()));
+    assert_eq!(world.get("/v1/pools/cattube/waits/decisions").await, (200, String::new()));
+    assert!(world.get("/v1/pools").await.1.contains("cattube/waits\n"));
     for (path, status, said) in [
         ("/v1/pools/cattube/unknown/decisions", 404, "there is no such pool here"),
         ("/v1/pools/cattube/masters/decisions?limit=-1", 400, "limit=`-1`: expected a number"),

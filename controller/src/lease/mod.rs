@@ -118,7 +118,8 @@ impl Leadership {
 
     /// Hands the lease back, so that another leads at once. Call it when no write is on its way any more.
     pub async fn release(mut self) {
-        self.validity.end();
+        // The keeper ends the validity before it hands back. Ended from here, a renewal that is on its way would be taken
+        // for a lease that was lost.
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
@@ -129,6 +130,7 @@ impl Leadership {
             );
             self.keeper.abort();
         }
+        self.validity.end();
     }
 }
 

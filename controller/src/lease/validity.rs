@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::moment::Moment;
 
-/// The end of time: a leader without election.
-const ALWAYS: u64 = u64::MAX;
+/// What stands for "it is over". No moment is later: what is extended afterwards stays over.
+const ENDED: u64 = u64::MAX;
 
 /// Whether this process leads. Clones tell the same.
 #[derive(Clone)]
 pub struct Validity {
-    /// Nanoseconds since the machine was started.
+    /// Nanoseconds since the machine was started, or [`ENDED`].
     until: Arc<AtomicU64>,
     clock: fn() -> Moment,
 }
@@ -30,12 +30,6 @@ impl Validity {
         Self { until: Arc::default(), clock }
     }
 
-    /// That of a process which is not elected: it always leads.
-    #[must_use]
-    pub fn always() -> Self {
-        Self { until: Arc::new(AtomicU64::new(ALWAYS)), clock: Moment::now }
-    }
-
     /// Whether this process leads now, by its own clock. It needs no other task to have run: a process that was
     /// stopped finds the truth when it goes on.
     #[must_use]
@@ -46,18 +40,56 @@ impl Validity {
     /// For how long this process leads if the lease is not renewed; zero when it does not.
     #[must_use]
     pub fn left(&self) -> Duration {
-        let until = self.until.load(Ordering::SeqCst);
-        Duration::from_nanos(until).saturating_sub((self.clock)().since_start())
+        match self.until.load(Ordering::SeqCst) {
+            ENDED => Duration::ZERO,
+            until => Duration::from_nanos(until).saturating_sub((self.clock)().since_start()),
+        }
     }
 
+    /// It lasts until `until` at least; no longer once it was ended.
     pub(super) fn extend(&self, until: Moment) {
-        let nanos = u64::try_from(until.since_start().as_nanos()).unwrap_or(ALWAYS);
-        // Never back, and never again once it has ended: only one task extends.
+        let nanos = u64::try_from(until.since_start().as_nanos()).unwrap_or(ENDED).min(ENDED - 1);
         self.until.fetch_max(nanos, Ordering::SeqCst);
     }
 
-    /// It is over.
+    /// It is over, for good: a renewal that was on its way changes nothing of it.
     pub(super) fn end(&self) {
-        self.until.store(0, Ordering::SeqCst);
+        self.until.store(ENDED, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_ten_seconds() -> Moment {
+        Moment::from_start(Duration::from_secs(10))
+    }
+
+    fn second(second: u64) -> Moment {
+        Moment::from_start(Duration::from_secs(second))
+    }
+
+    #[test]
+    fn it_is_extended_and_never_cut_short_by_a_renewal() {
+        let validity = Validity::new(at_ten_seconds);
+        assert!(!validity.is_valid_now(), "it has not begun");
+        validity.extend(second(15));
+        validity.extend(second(12));
+        assert_eq!(validity.left(), Duration::from_secs(5));
+        validity.extend(Moment::from_start(Duration::MAX));
+        assert!(validity.is_valid_now(), "the end of time is not the end of the lease");
+    }
+
+    #[test]
+    fn once_ended_nothing_begins_it_again() {
+        let validity = Validity::new(at_ten_seconds);
+        validity.extend(second(15));
+        let other = validity.clone();
+        validity.end();
+        for until in [second(20), Moment::from_start(Duration::MAX)] {
+            other.extend(until);
+            assert!(!validity.is_valid_now() && other.left().is_zero());
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::observe::Observer;
 use super::peers::Peers;
 use super::rights::Rights;
 use super::state::PoolState;
+use super::unreadable::Unreadable;
 use super::validate::Defaults;
 use crate::clock::Clock;
 use crate::decisions::Decisions;
@@ -49,6 +50,8 @@ pub struct Context {
     pub peers: Peers,
     /// What is known of each pool.
     pub pools: Pools,
+    /// What those were told that cannot be read.
+    pub unreadable: Unreadable,
 }
 
 impl Context {
@@ -71,13 +74,40 @@ impl Pools {
         Arc::clone(pools.entry(ObjectRef::from_obj(pool)).or_default())
     }
 
-    /// Forgets the pools that `exists` says are gone, and returns them.
+    /// What is known of a pool, if anything is.
+    #[must_use]
+    pub fn known(&self, pool: &ObjectRef<WorkerPool>) -> Option<Arc<AsyncMutex<PoolState>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(pool).cloned()
+    }
+
+    /// Forgets the pools that `exists` says are gone, and returns them. One whose pass still runs is left for the next
+    /// time: the pass would put it back into the metrics and the decisions, for ever.
     pub fn forget(&self, exists: impl Fn(&ObjectRef<WorkerPool>) -> bool) -> Vec<ObjectRef<WorkerPool>> {
         let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<ObjectRef<WorkerPool>> = pools.keys().filter(|pool| !exists(pool)).cloned().collect();
-        for pool in &gone {
-            pools.remove(pool);
-        }
-        gone
+        // Nobody can begin a pass meanwhile: that takes the lock.
+        let gone = pools.extract_if(|pool, state| Arc::strong_count(state) == 1 && !exists(pool));
+        gone.map(|(pool, _)| pool).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_goes_while_its_pass_runs_is_forgotten_after_it() {
+        let pools = Pools::default();
+        let pool: WorkerPool = serde_json::from_value(serde_json::json!({
+            "apiVersion": "reelpool.dev/v1alpha1", "kind": "WorkerPool",
+            "metadata": {"name": "cats", "namespace": "video"},
+            "spec": {"queue": {"sqs": {"queueURL": "q"}}, "maxWorkers": 1},
+        }))
+        .unwrap();
+        let pass = pools.of(&pool);
+        assert!(pools.forget(|_| false).is_empty(), "its pass still runs");
+        drop(pass);
+        assert!(pools.forget(|_| true).is_empty(), "it is there");
+        assert_eq!(pools.forget(|_| false), [ObjectRef::from_obj(&pool)]);
+        assert!(pools.forget(|_| false).is_empty(), "it was forgotten");
     }
 }

@@ -48,6 +48,7 @@ pub mod rights;
 pub mod state;
 pub mod status;
 pub mod unasked;
+pub mod unreadable;
 pub mod validate;
 
 use context::{Context, Pools};
@@ -58,6 +59,7 @@ use observe::Observer;
 use peers::Peers;
 use queue_turns::QueueTurns;
 use rights::Rights;
+use unreadable::Unreadable;
 use validate::Defaults;
 
 use crate::args::operator::OperatorOptions;
@@ -232,6 +234,7 @@ async fn context(
         clock,
         peers,
         pools: Pools::default(),
+        unreadable: Unreadable::default(),
     };
     Ok((context, Watches { deployments: watch_deployments, pods: watch_pods }))
 }
@@ -325,13 +328,11 @@ fn filled(context: &Context, health: &Health) -> Shared<BoxFuture<'static, bool>
 
 async fn one(pool: &Guarded, context: &Context) -> Action {
     match &pool.0 {
-        Ok(pool) => Action::requeue(pass::pass(pool, context).await),
-        Err(unreadable) => {
-            context.metrics.error("unreadable_pool");
-            let name = unreadable.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!(pool = name, "the pool cannot be read: {}", unreadable.error);
-            Action::await_change()
+        Ok(pool) => {
+            context.unreadable.can_be_read(pool);
+            Action::requeue(pass::pass(pool, context).await)
         }
+        Err(pool) => unreadable::tell(pool, context).await,
     }
 }
 
@@ -358,6 +359,7 @@ async fn sweep(
             context.metrics.forget(&name);
             context.decisions.forget(&name);
         }
+        context.unreadable.forget(exists);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a pool is told: pure, from what was seen and decided.
 //!
-//! The status changes when the decision or a condition changes. The counts of workers are as they were then; they
-//! are refreshed now and then while they move, never with each look.
+//! The status changes when the decision or a condition changes. The counts of workers and the words of conditions are
+//! as they were then; they are refreshed now and then while they move, never with each look.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff;
@@ -17,6 +17,9 @@ use crate::queue::QueueError;
 
 /// While only the counts of workers move, the status is written this often at most.
 pub const COUNTS_EVERY: Millis = Millis::from_secs(15);
+/// While only the words of conditions change, such as the name of the pod that has trouble, the status is written this
+/// often at most.
+pub const MESSAGES_EVERY: Millis = Millis::from_secs(60);
 /// A pod that has trouble starting is told of after this time: some trouble goes away by itself.
 const TROUBLE_AFTER: Millis = Millis::from_secs(20);
 /// The longest message of a condition or a decision, in bytes.
@@ -253,9 +256,22 @@ pub fn next(old: &WorkerPoolStatus, facts: Facts<'_>) -> WorkerPoolStatus {
 /// Whether `new` is to be written where `old` is, when the last write was `ago`.
 #[must_use]
 pub fn is_news(old: &WorkerPoolStatus, new: &WorkerPoolStatus, ago: Option<Millis>) -> bool {
+    if old == new {
+        return false;
+    }
+    let waited = |time| ago.is_none_or(|ago| ago >= time);
+    let (was, is) = (without_messages(old), without_messages(new));
     let still =
         |status: &WorkerPoolStatus| WorkerPoolStatus { workers: None, replicas: None, ..status.clone() };
-    old != new && (still(old) != still(new) || ago.is_none_or(|ago| ago >= COUNTS_EVERY))
+    still(&was) != still(&is) || (was != is && waited(COUNTS_EVERY)) || waited(MESSAGES_EVERY)
+}
+
+fn without_messages(status: &WorkerPoolStatus) -> WorkerPoolStatus {
+    let mut status = status.clone();
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    status
 }
 
 fn last_decision(
@@ -311,10 +327,11 @@ fn condition(
     let old = old.conditions.iter().find(|condition| condition.type_ == kind);
     let same = old.filter(|old| old.status == status);
     let reason = finding.why.as_str();
-    // Messages carry what differs each time, such as the id of a request: the first one is kept while it stays so.
+    let message = cut(&finding.message);
     let message = same
         .filter(|old| old.reason == reason && old.observed_generation == generation)
-        .map_or_else(|| cut(&finding.message), |old| old.message.clone());
+        .filter(|old| says_the_same(finding.why, &old.message, &message))
+        .map_or(message, |old| old.message.clone());
     Condition {
         type_: kind.to_owned(),
         status: status.to_owned(),
@@ -324,6 +341,27 @@ fn condition(
         last_transition_time: same
             .map_or_else(|| Time(whole_seconds(wall)), |old| old.last_transition_time.clone()),
     }
+}
+
+/// Whether two messages of one reason tell a person the same. What a queue answers carries what differs each time, such
+/// as the id of the request.
+fn says_the_same(why: Why, old: &str, new: &str) -> bool {
+    let is_of_queue = matches!(
+        why,
+        Why::QueueNotFound
+            | Why::QueueAccessDenied
+            | Why::QueueNoCredentials
+            | Why::QueueUnreachable
+            | Why::QueueThrottled
+            | Why::QueueAnswerUnusable
+    );
+    old == new || (is_of_queue && words(old).eq(words(new)))
+}
+
+/// The words without a digit: ids and times have some.
+fn words(message: &str) -> impl Iterator<Item = &str> {
+    let words = message.split(|letter: char| !letter.is_alphanumeric() && letter != '-');
+    words.filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()))
 }
 
 /// Kubernetes keeps whole seconds: what is written must be what is read back.

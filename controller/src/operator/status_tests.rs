@@ -73,6 +73,50 @@ fn times_change_only_when_what_they_tell_of_changes() {
 }
 
 #[test]
+fn what_a_queue_says_is_news_when_it_says_something_else() {
+    let unreachable = |words: &str| Findings { queue: Finding::no(Why::QueueUnreachable, words), ..fine() };
+    let told = |words: &str, next: &str| {
+        let first = after(&WorkerPoolStatus::default(), &unreachable(words), 3, 100);
+        after(&first, &unreachable(next), 3, 200) != first
+    };
+    let id = |id: &str| format!("the queue https://q/1 does not answer (InternalFailure, request id {id})");
+    assert!(!told(&id("9d0b2ecf-7c5b-5f5c-aaaa-abcdefabcdef"), &id("1ccb2ecf-0000-5f5c-bbbb-abcdefabcdef")));
+    assert!(!told("no answer within 6s", "no answer within 7s"));
+    assert!(told("dns error", "connection refused"));
+}
+
+#[test]
+fn words_are_brought_up_to_date_once_a_minute() {
+    let trouble = |pod: &str| Findings {
+        workers: Finding::no(Why::PodsDoNotStart, format!("pod cats-{pod}: ImagePullBackOff")),
+        ..fine()
+    };
+    let old = after(&WorkerPoolStatus::default(), &trouble("a1"), 3, 100);
+    let new = after(&old, &trouble("b2"), 3, 200);
+    for kind in ["WorkersAvailable", "Ready"] {
+        let condition = find(&new, kind);
+        assert_eq!(condition.message, "pod cats-b2: ImagePullBackOff");
+        assert_eq!(condition.last_transition_time, Time(second(100)), "it is as it was, of another pod");
+    }
+    assert!(!is_news(&old, &new, Some(Millis::from_secs(59))));
+    assert!(is_news(&old, &new, Some(MESSAGES_EVERY)));
+    assert!(is_news(&old, &new, None));
+    let counts = WorkersStatus { busy: 3, ..WorkersStatus::default() };
+    let moved = WorkerPoolStatus { workers: Some(counts), ..new.clone() };
+    assert!(!is_news(&new, &moved, Some(Millis::from_secs(14))));
+    assert!(is_news(&old, &moved, Some(COUNTS_EVERY)));
+    // Another who writes the replicas, later.
+    let other = |by: &str, found| {
+        let write = OtherWrite { by: by.to_owned(), ours: 2, found, hold_until: Timestamp::from_millis(0) };
+        Findings { contested: contested(Some(&write)), ..fine() }
+    };
+    let first = after(&WorkerPoolStatus::default(), &other("kubectl", 3), 3, 100);
+    let then = after(&first, &other("kube-controller-manager", 7), 3, 200);
+    let message = &find(&then, "ReplicasContested").message;
+    assert!(message.starts_with("kube-controller-manager set the replicas to 7"), "{message}");
+}
+
+#[test]
 fn a_new_target_is_a_new_decision() {
     let first = after(&WorkerPoolStatus::default(), &fine(), 3, 100);
     let more = after(&first, &fine(), 4, 200);

@@ -39,10 +39,6 @@ pub struct ValidPool {
     pub namespace: String,
     /// Its name: short enough for what is named after it.
     pub name: String,
-    /// Its identity.
-    pub uid: String,
-    /// The generation of the spec that this is made from.
-    pub generation: i64,
     /// How the fleet is scaled.
     pub policy: Policy,
     /// The SQS queue that the fleet follows.
@@ -69,8 +65,6 @@ pub fn validate(pool: &WorkerPool, defaults: &Defaults) -> Result<ValidPool, Inv
         (Ok(()), Some(policy), Some(queue_url), Some(fleet)) => Ok(ValidPool {
             namespace: pool.metadata.namespace.clone().unwrap_or_default(),
             name,
-            uid: pool.metadata.uid.clone().unwrap_or_default(),
-            generation: pool.metadata.generation.unwrap_or_default(),
             policy,
             queue_url,
             fleet,

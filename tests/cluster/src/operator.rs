@@ -176,13 +176,17 @@ impl Operator {
         self.get("/metrics").map(|answer| Samples::parse(&answer.body)).unwrap_or_default()
     }
 
-    /// The last decisions on a pool, oldest first, as JSON.
+    /// Panics unless it answers, decides, and none of its decisions broke a rule.
+    pub fn assert_sound(&self) {
+        self.metrics().assert_sound();
+    }
+
+    /// The last decisions on a pool, oldest first, each a line of JSON.
     #[must_use]
-    pub fn decisions(&self, namespace: &str, pool: &str) -> Vec<serde_json::Value> {
-        let answer = self.get(&format!("/v1/pools/{namespace}/{pool}/decisions"));
-        let lines =
-            answer.filter(|answer| answer.status == 200).map(|answer| answer.body).unwrap_or_default();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    pub fn decisions(&self, namespace: &str, pool: &str) -> String {
+        let answer = self.get(&format!("/v1/pools/{namespace}/{pool}/decisions")).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
     }
 
     /// Whether it says that it is ready: as the leader, or standing by.

@@ -30,6 +30,20 @@ impl Samples {
         self.0.iter().filter(has).map(|sample| sample.value).fold(0.0, |sum, value| sum + value)
     }
 
+    /// Whether there is a sample of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|sample| sample.name == name)
+    }
+
+    /// Panics unless they are those of an operator that decides, and none of whose decisions broke a rule.
+    pub fn assert_sound(&self) {
+        const VIOLATIONS: &str = "reelpool_invariant_violations_total";
+        assert!(self.sum("reelpool_decisions_total", &[]) > 0.5, "nothing was decided: {self:?}");
+        assert!(self.has(VIOLATIONS), "it does not tell whether its decisions break a rule: {self:?}");
+        assert!(self.sum(VIOLATIONS, &[]) < 0.5, "its decisions break a rule: {self:?}");
+    }
+
     /// How many samples there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -96,5 +110,20 @@ mod tests {
         ];
         let bits = sums.map(f64::to_bits);
         assert_eq!(bits, [5.0, 2.0, 3.0, 0.5, 0.0].map(f64::to_bits));
+        assert!(samples.has("a") && !samples.has("x"));
+    }
+
+    #[test]
+    fn an_operator_is_sound_only_when_it_says_so() {
+        let is_sound = |text: &str| std::panic::catch_unwind(|| Samples::parse(text).assert_sound()).is_ok();
+        let (decided, kept, broken) = (
+            "reelpool_decisions_total{reason=\"Busy\"} 1\n",
+            "reelpool_invariant_violations_total{rule=\"x\"} 0\n",
+            "reelpool_invariant_violations_total{rule=\"y\"} 1\n",
+        );
+        assert!(is_sound(&[decided, kept].concat()));
+        for wrong in [vec![], vec![kept], vec![decided], vec![decided, kept, broken]] {
+            assert!(!is_sound(&wrong.concat()), "{wrong:?}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The admission policies hold the operator, with a token of its own, to what RBAC cannot say.
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PatchParams;
 use reelpool_cluster::{ControlPlane, Settings};
 use serde_json::{Value, json};
 
@@ -58,14 +61,13 @@ impl World<'_> {
         // Somebody else's: it may be scaled, which is what a targetRef is for, and nothing else.
         self.plane.apply(&deployment("foreign", None).to_string());
         assert_eq!(self.operator.scale("foreign", 3), 3);
-        let refused =
-            self.operator.patch("deployment/foreign", &json!({"spec": {"minReadySeconds": 5}})).refused();
+        let patch = |name: &str, patch: Value| {
+            self.operator.patch::<Deployment>(name, &patch, &PatchParams::default()).unwrap_err()
+        };
+        let refused = patch("foreign", json!({"spec": {"minReadySeconds": 5}}));
         assert!(refused.contains(ONLY_OWNED), "{refused}");
         // Nor may its own be given away, and be anybody's from then on.
-        let refused = self
-            .operator
-            .patch("deployment/cattube-workers", &json!({"metadata": {"ownerReferences": null}}))
-            .refused();
+        let refused = patch("cattube-workers", json!({"metadata": {"ownerReferences": null}}));
         assert!(refused.contains(ONLY_OWNED), "{refused}");
     }
 
@@ -76,14 +78,13 @@ impl World<'_> {
             "spec": {"containers": [{"name": "worker", "image": "worker"}]},
         });
         self.plane.apply(&pod.to_string());
-        let label = r#"{"metadata":{"labels":{"d":"e"}}}"#;
+        let patch = |patch: &Value, params: PatchParams| self.operator.patch::<Pod>("worker", patch, &params);
+        let label = json!({"metadata": {"labels": {"d": "e"}}});
         eventually("the policy of pods is in force", || {
-            let patch = ["patch", "-n", MEDIA, "pod/worker", "--type=merge", "--dry-run=server", "-p", label];
-            self.operator.kubectl(&patch, &Value::Null).stderr.contains(ONLY_COST)
+            patch(&label, PatchParams::default().dry_run()).is_err_and(|said| said.contains(ONLY_COST))
         });
         for cost in [json!("-100"), json!("5"), Value::Null] {
-            let _ =
-                self.operator.patch("pod/worker", &json!({"metadata": {"annotations": {COST: cost}}})).ok();
+            patch(&json!({"metadata": {"annotations": {COST: cost}}}), PatchParams::default()).unwrap();
         }
         let forbidden = [
             json!({"spec": {"containers": [{"name": "worker", "image": "evil"}]}}),
@@ -96,9 +97,9 @@ impl World<'_> {
             json!({"metadata": {"annotations": {"w": "z", COST: "1"}}}),
             json!({"metadata": {"finalizers": ["example.com/stay"]}}),
         ];
-        for patch in forbidden {
-            let refused = self.operator.patch("pod/worker", &patch).refused();
-            assert!(refused.contains(ONLY_COST), "{patch}: {refused}");
+        for wrong in forbidden {
+            let refused = patch(&wrong, PatchParams::default()).unwrap_err();
+            assert!(refused.contains(ONLY_COST), "{wrong}: {refused}");
         }
         // Nobody else is held to it.
         let label = ["label", "pod", "worker", "-n", MEDIA, "d=e"];

@@ -1,10 +1,14 @@
 //! Somebody who has the operator's token and nothing else.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Resource;
 use kube::api::{Api, Patch, PatchParams};
 use reelpool_cluster::{ControlPlane, Ran, on_a_runtime};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::helm::{NAMESPACE, eventually};
@@ -35,14 +39,20 @@ impl<'a> Operator<'a> {
         self.kubectl(&args, object)
     }
 
-    pub fn patch(&self, what: &str, patch: &Value) -> Ran {
-        self.kubectl(
-            &["patch", "-n", MEDIA, what, "--type=strategic", "-p", &patch.to_string()],
-            &Value::Null,
-        )
+    /// Patches as the operator does: kubectl would get the object first, which the operator may not. What the API
+    /// server says when it refuses.
+    pub fn patch<K>(&self, name: &str, patch: &Value, params: &PatchParams) -> Result<(), String>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        on_a_runtime(async {
+            let api: Api<K> = Api::namespaced(self.plane.client_of(&self.kubeconfig).await, MEDIA);
+            let patched = api.patch(name, params, &Patch::Strategic(patch)).await;
+            patched.map(|_| ()).map_err(|error| error.to_string())
+        })
     }
 
-    /// Writes the number of replicas as the operator does: kubectl would ask for the number first.
+    /// Writes the number of replicas as the operator does.
     pub fn scale(&self, deployment: &str, replicas: i32) -> i32 {
         on_a_runtime(async {
             let client = self.plane.client_of(&self.kubeconfig).await;

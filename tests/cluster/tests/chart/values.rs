@@ -26,6 +26,10 @@ fn wrong_values_are_refused_with_a_reason() {
         ("podLabels.team=7", "at '/podLabels/team': got number, want string"),
         ("securityContext.runAsUser=0", "additional properties 'securityContext' not allowed"),
         ("imagePullSecrets={registry}", "at '/imagePullSecrets/0': got string, want object"),
+        (
+            "extraVolumes[0].name=host,extraVolumes[0].hostPath.path=/",
+            "at '/extraVolumes/0': additional properties 'hostPath' not allowed",
+        ),
         ("extraEnv[0].value=x", "at '/extraEnv/0': missing property 'name'"),
         (
             "image.registry=https://x.io",
@@ -97,6 +101,7 @@ fn odd_but_right_values_are_taken() {
         "serviceMonitor.interval=1m30s",
         "serviceAccount.create=false,serviceAccount.name=given.by-others",
         "affinity=null",
+        "extraVolumes[0].name=ca,extraVolumes[0].configMap.name=ca,extraVolumes[1].name=x,extraVolumes[1].emptyDir.medium=Memory",
         "dashboard.labels.grafana_dashboard=null",
         "global.imageRegistry=x",
         "enabled=true",

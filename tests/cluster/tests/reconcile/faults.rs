@@ -61,7 +61,7 @@ async fn a_queue_that_fails_holds_its_fleet_and_no_other() {
 
     // Another operator knows nothing of what was: it holds all the more.
     operator.daemon().kill();
-    let mut operator = place.lead_anew("b");
+    let operator = place.lead_anew("b");
     place.all_are_told().await;
     place.for_all_of(Duration::from_secs(5), "the sick pools hold", held).await;
 
@@ -83,7 +83,7 @@ async fn a_queue_that_fails_holds_its_fleet_and_no_other() {
         assert!(numbers[1..].is_sorted_by(|one, next| one > next), "{pool}: {numbers:?}");
     }
     place.nobody_was_interrupted();
-    assert!(operator.daemon().runs());
+    operator.assert_sound();
 }
 
 impl Place<'_> {
@@ -99,7 +99,7 @@ async fn ten_pools_whose_queues_hang_slow_down_nobody() {
     let mut settings = place.operator("a");
     // One turn would be all there is, were those that hang in the same line.
     settings.arguments.push("--max-concurrent-queue-reads=1".to_owned());
-    let _operator = Operator::lead(place.plane, settings);
+    let operator = Operator::lead(place.plane, settings);
     for number in 0..10 {
         let pool = format!("sick-{number}");
         place.proxy.spoil(&pool, HANGS);
@@ -129,4 +129,5 @@ async fn ten_pools_whose_queues_hang_slow_down_nobody() {
     // A pool whose queue could never be read has told why, and nobody was started for it.
     assert_eq!(place.asked("sick-0-workers").await, Some(0));
     place.nobody_was_interrupted();
+    operator.assert_sound();
 }

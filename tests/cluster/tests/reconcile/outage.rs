@@ -101,4 +101,6 @@ async fn the_api_server_dies_under_load_and_nobody_notices_but_the_operator() {
     place.nobody_was_interrupted();
     assert!(place.crowd.report().interrupted.is_empty(), "{:#?}", place.crowd.report().interrupted);
     place.is_well("cats").await;
+    let leader = supervised.operators.iter().find(|(_, operator)| operator.leads());
+    leader.unwrap().1.assert_sound();
 }

@@ -1,11 +1,14 @@
 //! The Deployment that Reelpool runs for a pool.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use reelpool_tests::binaries;
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -24,7 +27,7 @@ async fn deployment(place: &Place<'_>, name: &str) -> Deployment {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_becomes_a_deployment_that_follows_the_queue() {
     let place = Place::new("follows").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     let pool = place.make("cats", json!({})).await;
 
     let made = deployment(&place, "cats-workers").await;
@@ -75,6 +78,21 @@ async fn a_pool_becomes_a_deployment_that_follows_the_queue() {
     assert_eq!(reasons[..2], ["DeploymentCreated", "ScaledOut"], "{notes:#?}");
     assert!(reasons[2..].iter().all(|reason| *reason == "ScaledIn"), "{notes:#?}");
     assert!(notes[1].1.contains("0 to 3 workers: 3 = ceil((3 waiting + 0 in flight) / 1)"), "{notes:#?}");
+    operator.assert_sound();
+    all_can_be_replayed(&operator.decisions(&place.name, "cats"));
+}
+
+/// What the operator recorded is decided again, by the program that users have, as it was.
+fn all_can_be_replayed(decisions: &str) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(decisions.as_bytes()).unwrap();
+    let replay = Command::new(binaries::reelpool()).arg("replay").arg(file.path()).output().unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&replay.stdout), String::from_utf8_lossy(&replay.stderr));
+    assert!(replay.status.success(), "{said}{failed}");
+    let count = decisions.lines().count();
+    // Nobody needed, three, and nobody again.
+    assert!(count >= 3, "{decisions}");
+    assert_eq!(said, format!("{count} decisions, 0 differ\n"));
 }
 
 /// A change by hand, and what it must be like again.
@@ -88,7 +106,7 @@ struct Change {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_changed_by_hand_comes_back_and_what_others_add_stays() {
     let place = Place::new("changed").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     place.make("cats", json!({"ladder": ["720p"]})).await;
     place.is_well("cats").await;
     let by_hand = |patch: Value| {
@@ -178,6 +196,7 @@ async fn what_is_changed_by_hand_comes_back_and_what_others_add_stays() {
     );
     assert_eq!(place.condition("cats", "Ready").await.0, "True");
     place.event("cats", "DeploymentUpdated").await;
+    operator.assert_sound();
 }
 
 /// Whether both hold the same; the order of a list's items is no part of it.
@@ -193,7 +212,7 @@ fn same(found: Option<&Value>, good: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_was_deleted_by_hand_comes_back() {
     let place = Place::new("deleted").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     place.make("cats", json!({})).await;
     let first = deployment(&place, "cats-workers").await;
     place.is_well("cats").await;
@@ -227,12 +246,13 @@ async fn a_deployment_that_was_deleted_by_hand_comes_back() {
     place.reaches("cats", 0).await;
     assert_eq!(place.crowd.report().done, 4);
     place.nobody_was_interrupted();
+    operator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_pool_holds_both_ways_and_a_deleted_one_takes_its_deployment_along() {
     let place = Place::new("paused").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     place.make("cats", json!({})).await;
     place.send_held("cats", 2);
     place.busy(2).await;
@@ -284,4 +304,5 @@ async fn a_paused_pool_holds_both_ways_and_a_deleted_one_takes_its_deployment_al
     assert_ne!(second.uid(), first.uid());
     assert_eq!(Some(&second.owner_references()[0].uid), pool.metadata.uid.as_ref());
     place.is_well("cats").await;
+    operator.assert_sound();
 }

@@ -67,4 +67,5 @@ async fn nothing_is_written_while_nothing_changes() {
         assert!(note.starts_with(&format!("{} to {} workers: ", pair[0], pair[1])), "{note}");
     }
     place.nobody_was_interrupted();
+    operator.assert_sound();
 }

@@ -51,7 +51,7 @@ async fn place(name: &str) -> Place<'static> {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
     let place = place("silent").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     // The pool comes first: it says what is missing, and goes on when it is there.
     place.make("thumbs", target(&json!({"name": "thumbnailer"}))).await;
     let message = place.told("thumbs", "Ready", "False", "TargetNotFound").await;
@@ -82,12 +82,13 @@ async fn workers_that_cannot_be_asked_go_only_when_nothing_is_in_flight() {
 
     place.deployments().delete("thumbnailer", &DeleteParams::default()).await.unwrap();
     place.told("thumbs", "Ready", "False", "TargetNotFound").await;
+    operator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_can_be_asked_are_drained_before_they_go() {
     let place = place("asked").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     place.make("thumbs", target(&json!({"name": "thumbnailer", "statusPort": 8080}))).await;
     // Before there is a Deployment its author must be able to read what its pods are to know.
     place.told("thumbs", "Ready", "False", "TargetNotFound").await;
@@ -107,12 +108,13 @@ async fn workers_that_can_be_asked_are_drained_before_they_go() {
     place.theirs_reaches("thumbnailer", 0).await;
     assert_eq!(place.crowd.report().done, 6);
     place.nobody_was_interrupted();
+    operator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_scaled_by_one_pool_only() {
     let place = place("claimed").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     place.theirs("thumbnailer", "thumbs", "").await;
     place.make("thumbs", target(&json!({"name": "thumbnailer"}))).await;
     place.is_well("thumbs").await;
@@ -142,4 +144,5 @@ async fn a_deployment_is_scaled_by_one_pool_only() {
     place.pools().delete("thumbs", &DeleteParams::default()).await.unwrap();
     place.theirs_reaches("thumbnailer", 3).await;
     place.is_well("second").await;
+    operator.assert_sound();
 }

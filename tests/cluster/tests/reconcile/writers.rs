@@ -33,7 +33,7 @@ impl Place<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_writer_of_the_replicas_is_named_and_not_fought() {
     let place = Place::new("contested").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     for pool in POOLS {
         place.make(pool, json!({})).await;
         place.send_held(pool, 2);
@@ -107,4 +107,5 @@ spec:
     // Nobody who had a job in hand was told to go in all this.
     place.nobody_was_interrupted();
     assert_eq!(place.crowd.report().busy, 6 + 6, "those who came have the new messages in hand");
+    operator.assert_sound();
 }

@@ -1,18 +1,19 @@
 //! What stands in a pool's way is told in words, and it goes on by itself when that is gone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use reelpool_cluster::Behaviour;
+use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::place::{Place, SOON, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_must_mend_is_told_with_its_place() {
     let place = Place::new("mended").await;
-    let _operator = place.lead();
+    let operator = place.lead();
 
     // The Deployment's name is somebody else's.
     let theirs = r#"{"apiVersion": "apps/v1", "kind": "Deployment",
@@ -45,12 +46,13 @@ async fn what_a_person_must_mend_is_told_with_its_place() {
     place.is_well("cats").await;
     place.reaches("cats", 3).await;
     println!("both went on after {:?}", start.elapsed());
+    operator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_that_are_refused_or_do_not_start_are_told() {
     let place = Place::new("refused").await;
-    let _operator = place.lead();
+    let operator = place.lead();
     let quota = r#"{"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": "refused"},
         "spec": {"hard": {"pods": "2"}}}"#;
     place.plane.apply(quota);
@@ -102,4 +104,86 @@ async fn pods_that_are_refused_or_do_not_start_are_told() {
     place.reaches("dogs", 0).await;
     place.nobody_was_interrupted();
     assert!(place.crowd.report().done >= 6);
+    operator.assert_sound();
+}
+
+impl Place<'_> {
+    /// Changes the list of presets that the API server takes.
+    fn change_presets(&self, operation: &Value) {
+        let mut operation = operation.clone();
+        let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/worker/properties/preset/enum";
+        operation["path"] = json!(format!("{field}{}", operation["path"].as_str().unwrap()));
+        let patch = json!([operation]).to_string();
+        let _ = self
+            .plane
+            .kubectl(&["patch", "crd", "workerpools.reelpool.dev", "--type=json", "-p", &patch])
+            .ok();
+    }
+
+    /// Whether the API server takes this preset for a pool.
+    fn sets_preset(&self, pool: &str, preset: &str) -> bool {
+        let patch = json!({"spec": {"worker": {"preset": preset}}}).to_string();
+        let args = ["patch", "workerpool", "-n", &self.name, pool, "--type=merge", "-p", &patch];
+        self.plane.kubectl(&args).status.success()
+    }
+
+    /// A pool as the API server has it, whether it can be read or not.
+    fn raw(&self, pool: &str) -> Value {
+        let json = self.plane.kubectl(&["get", "workerpool", "-n", &self.name, pool, "-o=json"]).ok();
+        serde_json::from_str(&json).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_a_newer_version_is_told_that_it_cannot_be_read_once() {
+    let start = Instant::now();
+    let world = tokio::task::spawn_blocking(World::start).await.unwrap();
+    let place = Place::on(&world, "newer", Behaviour::default(), start).await;
+    let operator = place.lead();
+    for pool in ["cats", "dogs"] {
+        place.make(pool, json!({})).await;
+        place.is_well(pool).await;
+    }
+    assert!(operator.stop(SOON).success());
+
+    // A newer version came, was used, and went again.
+    place.change_presets(&json!({"op": "add", "path": "/-", "value": "placebo"}));
+    place.eventually("the preset is new", async || place.sets_preset("cats", "placebo")).await;
+    place.change_presets(&json!({"op": "remove", "path": "/9"}));
+    place.eventually("the preset is gone", async || !place.sets_preset("dogs", "placebo")).await;
+    assert!(place.sets_preset("dogs", "fast"));
+    let operator = place.lead_anew("b");
+    let told = || {
+        let pool = place.raw("cats");
+        let conditions = pool["status"]["conditions"].as_array().unwrap().iter();
+        let ready = conditions.clone().find(|condition| condition["type"] == "Ready").unwrap().clone();
+        (ready, pool)
+    };
+    place.eventually("it is told", async || told().0["reason"] == "InvalidSpec").await;
+    let (ready, pool) = told();
+    let message = ready["message"].as_str().unwrap();
+    assert!(message.contains("placebo") && message.contains("correct it"), "{message}");
+    assert_eq!(
+        (&ready["status"], &pool["status"]["desiredWorkers"]),
+        (&json!("False"), &json!(0)),
+        "{pool:#}"
+    );
+    assert_eq!(ready["observedGeneration"], pool["metadata"]["generation"]);
+    // It is told once, and in nobody's way.
+    place.send("dogs", 2);
+    place.eventually("the others are looked after", async || place.crowd.report().done == 2).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(told().1["metadata"]["resourceVersion"], pool["metadata"]["resourceVersion"]);
+
+    assert!(place.sets_preset("cats", "fast"));
+    place.is_well("cats").await;
+    // Nor does it stay told so by an operator that had told it otherwise before.
+    place.change_presets(&json!({"op": "add", "path": "/-", "value": "placebo"}));
+    place.eventually("the preset is new", async || place.sets_preset("cats", "placebo")).await;
+    place.eventually("it is told", async || told().0["reason"] == "InvalidSpec").await;
+    assert!(place.sets_preset("cats", "fast"));
+    place.is_well("cats").await;
+    place.send_held("cats", 1);
+    place.reaches("cats", 1).await;
+    operator.assert_sound();
 }
