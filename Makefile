@@ -15,7 +15,7 @@ demo: ## Transcode a few real clips with a fleet that rises from zero; VIDEO=pat
 
 test: ## Everything that must be green: style, lints, build, all tests
 	$(step) 1/6 "install what the tests need" scripts/setup --tests
-	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/6 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/6 "check the style" cargo fmt --all --check
 	$(step) 4/6 "check the lints" scripts/lint
 	$(step) 5/6 "build the programs" cargo build --locked --workspace --bins
@@ -23,13 +23,13 @@ test: ## Everything that must be green: style, lints, build, all tests
 
 cluster: ## The operator at scale and under faults, on a real control plane: 1,337 pods, 1,000 pools, leaders, outages
 	$(step) 1/4 "install what the tests need" scripts/setup --tests
-	$(step) 2/4 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/4 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
 	$(step) 4/4 "run the tests" cargo test --locked -p reelpool-cluster --test scale --test reconcile
 
 e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
 	$(step) 1/6 "install what the node needs" scripts/setup --tests --node
-	$(step) 2/6 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/6 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/6 "check the lints" cargo clippy --locked -p reelpool-cluster --test e2e -- -D warnings
 	$(step) 4/6 "build the programs" cargo build --locked --workspace --bins
 	$(step) 5/6 "build the images" scripts/images --profile dev
