@@ -13,11 +13,10 @@ use reelpool_tests::results::{Published, assert_nothing_else, published};
 use reelpool_tests::{Emulator, clips};
 use tempfile::TempDir;
 
+use crate::chart::install;
 use crate::witness::{Seen, Witness};
 
-const NAMESPACES: &str = include_str!("namespaces.yaml");
 const POOL: &str = include_str!("pool.yaml");
-const VALUES: &str = include_str!("values.yaml");
 const MAX_WORKERS: i32 = 4;
 /// Ten times what it takes on a busy machine.
 const DONE_WITHIN: Duration = Duration::from_secs(600);
@@ -116,25 +115,6 @@ async fn manifests(emulator: &Emulator) -> usize {
     let listed = emulator.s3.list_objects_v2().bucket("renditions").send().await.unwrap();
     let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
     keys.filter(|key| key.ends_with("/manifest.json")).count()
-}
-
-/// Installs the chart as the README says; returns the name of the operator's pod.
-fn install(plane: &ControlPlane, endpoint: &str) -> String {
-    plane.apply(NAMESPACES);
-    let chart = reelpool_tests::repository().join("charts/reelpool").display().to_string();
-    let values = plane.folder().join("values.yaml");
-    std::fs::write(&values, VALUES.replace("$ENDPOINT", endpoint)).unwrap();
-    let values = format!("--values={}", values.display());
-    let namespace = "--namespace=reelpool-system";
-    let installed =
-        plane.helm(&["install", "reelpool", &chart, namespace, &values, "--wait", "--timeout=2m"]);
-    if !installed.status.success() {
-        let pods = plane.kubectl(&["describe", "pods", "-n=reelpool-system"]).ok();
-        let log = plane.kubectl(&["logs", "-n=reelpool-system", "deployment/reelpool-operator"]);
-        panic!("{installed}\n{pods}\n{log}");
-    }
-    let operator = ["get", "pods", "-n=reelpool-system", "-o=jsonpath={.items[*].metadata.name}"];
-    plane.kubectl(&operator).ok()
 }
 
 /// The masters by key: the demo's clips twice, and where this machine has them some more. One is much longer than the
