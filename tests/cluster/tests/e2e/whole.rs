@@ -175,7 +175,7 @@ fn assert_uninterrupted(pods: &BTreeMap<String, Seen>, masters: usize) {
         );
     }
     assert!(pods.len() >= MAX_WORKERS.unsigned_abs() as usize, "{:?}", pods.keys());
-    assert_eq!(committed, masters);
+    assert_eq!(committed, masters, "{pods:#?}");
 }
 
 /// Tells what there is to know when the test fails.
