@@ -19,7 +19,7 @@ demo: ## Transcode a few real clips with a fleet that rises from zero; VIDEO=pat
 
 test: ## Everything that must be green: style, lints, build, all tests. It takes root; NODE=no leaves out what does
 	$(step) 1/8 "install what the tests need" scripts/setup --tests $(if $(node),--node)
-	$(step) 2/8 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/8 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/8 "check the style" cargo fmt --all --check
 	$(step) 4/8 "check the lints" scripts/lint
 	$(step) 5/8 "build the programs" cargo build --locked --workspace --bins
@@ -29,13 +29,13 @@ test: ## Everything that must be green: style, lints, build, all tests. It takes
 
 cluster: ## The operator at scale and under faults, on a real control plane: 1,337 pods, 1,000 pools, leaders, outages
 	$(step) 1/4 "install what the tests need" scripts/setup --tests
-	$(step) 2/4 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/4 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
 	$(step) 4/4 "run the tests" scripts/test cluster
 
 e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
 	$(step) 1/5 "install what the node needs" scripts/setup --tests --node
-	$(step) 2/5 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/5 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/5 "build the programs" cargo build --locked --workspace --bins
 	$(step) 4/5 "build the images" scripts/images --profile dev
 	$(step) 5/5 "run the images on a real node" scripts/test node
@@ -50,7 +50,7 @@ lint: ## Style and lints only
 
 bench: ## The cost of a decision, the worker's overhead over bare ffmpeg, the operator's reaction and its cost
 	$(step) 1/5 "install what is missing" scripts/setup --tests
-	$(step) 2/5 "build etcd, Kubernetes, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 2/5 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/5 "measure the decision" cargo bench --locked -p reelpool-core
 	$(step) 4/5 "measure the worker" scripts/bench worker
 	$(step) 5/5 "measure the operator" scripts/bench operator

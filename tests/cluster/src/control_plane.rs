@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::certificates::{Authority, Issued, signing_key};
 use crate::daemon::Daemon;
 use crate::folder::Folder;
-use crate::kubeconfig::{self, User};
+use crate::kubeconfig::{self, Server, User};
 use crate::port::Port;
 use crate::ran::Ran;
 use crate::tools::tool;
@@ -149,7 +149,8 @@ impl ControlPlane {
     pub fn kubeconfig_for(&self, (namespace, name): (&str, &str)) -> PathBuf {
         let token = self.kubectl(&["create", "token", "-n", namespace, name, "--duration=24h"]).ok();
         let file = self.folder.path().join(format!("kubeconfigs/{namespace}.{name}"));
-        kubeconfig::write(&file, &self.server(), self.ca_file(), &User::Token(token.trim()));
+        let server = Server { url: &self.server(), name: None };
+        kubeconfig::write(&file, &server, self.ca_file(), &User::Token(token.trim()));
         file
     }
 
@@ -192,7 +193,8 @@ impl ControlPlane {
     pub fn kubeconfig_of(&self, common_name: &str, organisation: &str) -> PathBuf {
         let issued = self.authority.issue(common_name, organisation, &[], &[]);
         let file = self.folder.path().join("kubeconfigs").join(common_name.replace([':', '/'], "-"));
-        kubeconfig::write(&file, &self.server(), self.ca_file(), &User::Certificate(&issued));
+        let server = Server { url: &self.server(), name: None };
+        kubeconfig::write(&file, &server, self.ca_file(), &User::Certificate(&issued));
         file
     }
 

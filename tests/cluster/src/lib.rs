@@ -1,6 +1,6 @@
 //! A real Kubernetes control plane for tests: etcd, kube-apiserver, controller-manager and scheduler as processes of
 //! the test, with certificates of their own, kwok's fake nodes when pods are wanted by the thousand, and a node with a
-//! real kubelet when they shall run.
+//! real kubelet, services and names when they shall run.
 //!
 //! Everything here panics with a message that says what to do: it is only used by tests. The programs come from
 //! `scripts/cluster-tools`.

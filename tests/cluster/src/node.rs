@@ -1,9 +1,9 @@
 //! A node with a real kubelet that runs real pods, in namespaces of its own (`node/machine` says how): containerd,
-//! runc, a bridge, and nothing of this machine changed. What it needs is said by [`requirements`]; the images come
-//! from `scripts/images`, because no registry is asked for anything.
+//! runc, a bridge, kube-proxy, DNS, and nothing of this machine changed. What it needs is said by
+//! [`requirements`]; the images come from `scripts/images`, because no registry is asked for anything.
 //!
-//! There is no DNS: pods reach the API server under the address that Kubernetes puts into their environment, and
-//! servers of the test process through a [relay](Node::relay).
+//! Pods reach services by name and by address, and servers of the test process through a [relay](Node::relay). They
+//! reach nothing else, and names of the outside are refused.
 
 mod files;
 mod network;
@@ -11,7 +11,8 @@ mod relay;
 mod requirements;
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +30,8 @@ use crate::tools::tool;
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long an answer may take before it is asked for again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How much of a log a panic shows.
 const TAIL_LINES: usize = 20;
 
@@ -43,7 +46,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node with these images (archives of `scripts/images`, see [`image`]), and returns when it is Ready.
+    /// Starts a node with these images (archives of `scripts/images`, see [`image`]), and returns when it is Ready and
+    /// services are found by name.
     ///
     /// Panics when this machine cannot have a node, with one line that says what is missing.
     #[must_use]
@@ -55,6 +59,7 @@ impl Node {
         let folder = Folder::new("reelpool-node-");
         let network = Network::take();
         files::write(folder.path(), plane, &network);
+        files::make_services(plane, &network);
         let api_port = plane.port();
         let mut node = Self {
             machine: machine(&folder, &network, api_port),
@@ -62,7 +67,7 @@ impl Node {
             network,
             folder,
         };
-        // The kubelet waits for this one.
+        // All programs in the box wait for this one.
         let _ = node.relay(api_port);
         node.wait("containerd listens", |node| node.socket().exists());
         for image in std::iter::once(pause.as_path()).chain(images.iter().copied()) {
@@ -72,6 +77,9 @@ impl Node {
         node.wait("the node is Ready", |node| {
             plane.kubectl(&["get", "node", &node.name(), "--ignore-not-found", ready]).ok() == "True"
         });
+        // CoreDNS has asked the API server through its service: so kube-proxy works as well.
+        let dns = SocketAddr::new(node.network.node.into(), files::DNS_READY_PORT);
+        node.wait("the DNS knows the services", |_| is_ready(dns));
         node
     }
 
@@ -109,12 +117,16 @@ impl Node {
     /// The ends of the logs of its programs: for a panic's message.
     #[must_use]
     pub fn report(&self) -> String {
-        let logs = ["machine.log", "containerd.log", "kubelet.log"].map(|name| {
-            let log =
-                String::from_utf8_lossy(&std::fs::read(self.folder.path().join(name)).unwrap_or_default())
-                    .into_owned();
+        let logs = ["machine", "containerd", "kubelet", "kube-proxy", "coredns"].map(|name| {
+            let log = String::from_utf8_lossy(
+                &std::fs::read(self.folder.path().join(format!("{name}.log"))).unwrap_or_default(),
+            )
+            .into_owned();
             let lines: Vec<&str> = log.lines().collect();
-            format!("--- {name}, the end ---\n{}", lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
+            format!(
+                "--- {name}.log, the end ---\n{}",
+                lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+            )
         });
         logs.join("\n")
     }
@@ -168,6 +180,19 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// Whether `/ready` answers that it is so.
+fn is_ready(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.0 200 "))
+    };
+    ask().unwrap_or(false)
+}
+
 /// The archive of an image, such as `reelpool-worker`, that `scripts/images` has put beside the programs under test.
 ///
 /// Panics when it is not there.
@@ -205,7 +230,7 @@ fn machine(folder: &Folder, network: &Network, api_port: u16) -> Child {
         .arg(&network.link)
         .args([network.host.to_string(), network.node.to_string(), network.pods.clone()])
         .arg(api_port.to_string())
-        .arg(tool("kubelet"))
+        .args(["kubelet", "kube-proxy", "coredns"].map(tool))
         .env_clear()
         .env("PATH", requirements::path())
         .stdin(Stdio::piped())

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The controllers of cgroup v1 that containers are limited by.
 const CONTROLLERS: [&str; 7] = ["cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"];
-const PROGRAMS: [&str; 7] =
-    ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "iptables", "unshare"];
+const PROGRAMS: [&str; 7] = ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "nft", "unshare"];
 /// Where Debian has them, and where everybody else has.
 const PLUGINS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 

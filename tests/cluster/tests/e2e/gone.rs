@@ -23,7 +23,7 @@ const SETTINGS: [&str; 6] = [
 ];
 
 /// The programs of a node.
-const PROGRAMS: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "kubelet"];
+const PROGRAMS: [&str; 5] = ["containerd", "containerd-shim-runc-v2", "kubelet", "kube-proxy", "coredns"];
 
 /// All of this machine that a node could change, a line each.
 fn look() -> BTreeSet<String> {

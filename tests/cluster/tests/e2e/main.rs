@@ -1,6 +1,7 @@
 //! Real pods: the real images on a node with a real kubelet, against the real SQS and S3 protocols.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod chart;
 mod gone;
 mod pods;
 mod whole;

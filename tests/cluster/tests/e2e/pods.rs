@@ -1,4 +1,5 @@
-//! The node itself: its pods reach the API server as any pod does, and the API server reaches its kubelet.
+//! The node itself: its pods reach the API server as any pod does, by address and by name, and the API server reaches
+//! its kubelet.
 
 use std::time::Duration;
 
@@ -24,6 +25,26 @@ spec:
         - -connect=$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)
 ";
 
+/// Asks by name, and fails unless the certificate is right for it; and unless there is no answer for other names.
+const ASK_BY_NAME: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: ask-by-name}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: ask
+      image: IMAGE
+      command:
+        - sh
+        - -ec
+        - |
+          ! getent hosts nobody.default
+          ! getent hosts example.com
+          exec openssl s_client -verify_return_error -CAfile /var/run/secrets/kubernetes.io/serviceaccount/ca.crt \
+            -verify_hostname kubernetes.default.svc -connect kubernetes.default.svc:443 </dev/null
+"#;
+
 /// Stays until it is killed: the shell passes no signal on, and its grace is short.
 const STAY: &str = r#"
 apiVersion: v1
@@ -40,14 +61,16 @@ async fn pods_reach_the_api_server_and_are_reached() {
     let _alone = crate::ALONE.lock().await;
     let plane = ControlPlane::start(Settings::default());
     let _node = Node::start(&plane, &[&image("reelpool-worker")]);
-    for pod in [ASK, STAY] {
+    for pod in [ASK, ASK_BY_NAME, STAY] {
         plane.apply(&pod.replace("IMAGE", &image_name("reelpool-worker")));
     }
     let phase = |pod: &str| plane.kubectl(&["get", "pod", pod, "-o=jsonpath={.status.phase}"]).ok();
-    let asked = async || ["Succeeded", "Failed"].contains(&phase("ask").as_str());
-    eventually("the pod has asked the API server", Duration::from_secs(60), asked).await;
-    let log = plane.kubectl(&["logs", "ask"]).ok();
-    assert!(phase("ask") == "Succeeded" && log.contains("Verification: OK"), "{log}");
+    for pod in ["ask", "ask-by-name"] {
+        let asked = async || ["Succeeded", "Failed"].contains(&phase(pod).as_str());
+        eventually("the pod has asked the API server", Duration::from_secs(60), asked).await;
+        let log = plane.kubectl(&["logs", pod]).ok();
+        assert!(phase(pod) == "Succeeded" && log.contains("Verification: OK"), "{pod}: {log}");
+    }
 
     let running = async || phase("stay") == "Running";
     eventually("the other one runs", Duration::from_secs(60), running).await;

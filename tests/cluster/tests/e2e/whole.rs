@@ -13,11 +13,10 @@ use reelpool_tests::results::{Published, assert_nothing_else, published};
 use reelpool_tests::{Emulator, clips};
 use tempfile::TempDir;
 
+use crate::chart::install;
 use crate::witness::{Seen, Witness};
 
-const NAMESPACES: &str = include_str!("namespaces.yaml");
 const POOL: &str = include_str!("pool.yaml");
-const VALUES: &str = include_str!("values.yaml");
 const MAX_WORKERS: i32 = 4;
 /// Ten times what it takes on a busy machine.
 const DONE_WITHIN: Duration = Duration::from_secs(600);
@@ -117,25 +116,6 @@ async fn manifests(emulator: &Emulator) -> usize {
     keys.filter(|key| key.ends_with("/manifest.json")).count()
 }
 
-/// Installs the chart as the README says; returns the name of the operator's pod.
-fn install(plane: &ControlPlane, endpoint: &str) -> String {
-    plane.apply(NAMESPACES);
-    let chart = reelpool_tests::repository().join("charts/reelpool").display().to_string();
-    let values = plane.folder().join("values.yaml");
-    std::fs::write(&values, VALUES.replace("$ENDPOINT", endpoint)).unwrap();
-    let values = format!("--values={}", values.display());
-    let namespace = "--namespace=reelpool-system";
-    let installed =
-        plane.helm(&["install", "reelpool", &chart, namespace, &values, "--wait", "--timeout=2m"]);
-    if !installed.status.success() {
-        let pods = plane.kubectl(&["describe", "pods", "-n=reelpool-system"]).ok();
-        let log = plane.kubectl(&["logs", "-n=reelpool-system", "deployment/reelpool-operator"]);
-        panic!("{installed}\n{pods}\n{log}");
-    }
-    let operator = ["get", "pods", "-n=reelpool-system", "-o=jsonpath={.items[*].metadata.name}"];
-    plane.kubectl(&operator).ok()
-}
-
 /// The masters by key: the demo's clips twice, and where this machine has them some more. One is much longer than the
 /// others: its worker is busy when they have nothing to do any more, and must stay.
 fn masters(work: &Path) -> BTreeMap<String, PathBuf> {
@@ -194,7 +174,7 @@ fn assert_uninterrupted(pods: &BTreeMap<String, Seen>, masters: usize) {
         );
     }
     assert!(pods.len() >= MAX_WORKERS.unsigned_abs() as usize, "{:?}", pods.keys());
-    assert_eq!(committed, masters);
+    assert_eq!(committed, masters, "{pods:#?}");
 }
 
 /// Tells what there is to know when the test fails.
