@@ -90,21 +90,24 @@ async fn follow(pods: Api<Pod>, seen: Arc<Mutex<BTreeMap<String, Seen>>>) {
     }
 }
 
-/// Reads a pod's log as it is written. Until its container runs there is none, and that is an error.
+/// Reads a pod's log as it is written, anew where it breaks off before the container has ended. Until its container
+/// runs there is none, and that is an error.
 async fn read_log(pods: Api<Pod>, name: String, seen: Arc<Mutex<BTreeMap<String, Seen>>>) {
     let whole = LogParams { follow: true, ..LogParams::default() };
-    while lock(&seen)[&name].is_there {
-        let Ok(log) = pods.log_stream(&name, &whole).await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let read = log.lines().try_for_each(|line| {
-            let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            lock(&seen).get_mut(&name).unwrap().log.push(value);
-            std::future::ready(Ok(()))
-        });
-        let _ = read.await;
-        break;
+    let ask = |one: fn(&Seen) -> bool| one(&lock(&seen)[&name]);
+    while ask(|seen| seen.is_there) {
+        if let Ok(log) = pods.log_stream(&name, &whole).await {
+            lock(&seen).get_mut(&name).unwrap().log.clear();
+            let read = log.lines().try_for_each(|line| {
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                lock(&seen).get_mut(&name).unwrap().log.push(value);
+                std::future::ready(Ok(()))
+            });
+            if read.await.is_ok() && ask(|seen| seen.exit.is_some()) {
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     lock(&seen).get_mut(&name).unwrap().is_read = true;
 }
