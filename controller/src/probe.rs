@@ -53,7 +53,7 @@ impl ProbeError {
 /// Asks until the answer is good, and prints it.
 pub fn run(args: &ProbeArgs) -> Result<(), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let answer = runtime.map_err(ProbeError::System)?.block_on(probe(&args.url, args.within.get(), PAUSE))?;
+    let answer = runtime.map_err(ProbeError::System)?.block_on(probe(&args.url, args.within, PAUSE))?;
     // Nobody may be listening any more.
     let _ = writeln!(std::io::stdout(), "{}", answer.trim_end());
     Ok(())

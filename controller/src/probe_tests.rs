@@ -58,6 +58,19 @@ async fn nobody_there_is_told_too() {
 }
 
 #[test]
+fn it_asks_for_a_second_at_least_and_a_day_at_most() {
+    let read = |within| {
+        let line = ["reelpool", "probe", "--within", within, "http://127.0.0.1:1"];
+        crate::args::Args::try_parse_from(line)
+    };
+    for wrong in ["0", "86401", "18446744073709551615"] {
+        let said = crate::args::one_line(&read(wrong).expect_err(wrong));
+        assert!(said.contains("is not in 1..=86400"), "{said}");
+    }
+    read("86400").unwrap();
+}
+
+#[test]
 fn only_plain_http_is_asked() {
     for wrong in ["https://a/readyz", "a:8080/readyz", "/readyz", "http://"] {
         crate::args::Args::try_parse_from(["reelpool", "probe", wrong]).expect_err(wrong);

@@ -1,7 +1,5 @@
 //! The options of `reelpool probe`.
 
-use std::num::NonZeroU64;
-
 use clap::Args;
 use http::Uri;
 
@@ -11,9 +9,12 @@ pub struct ProbeArgs {
     /// What to ask, such as `http://reelpool-operator.reelpool-system:8080/readyz`
     #[arg(value_name = "URL", value_parser = url)]
     pub url: Uri,
-    /// For how many seconds to go on asking
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
-    pub within: NonZeroU64,
+    /// For how many seconds to go on asking, at most a day
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub within: u64,
 }
 
 /// A URL of plain HTTP.
