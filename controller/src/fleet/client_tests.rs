@@ -156,3 +156,19 @@ async fn an_answer_from_another_is_none() {
     assert!(asked[0].1.is_ok());
     assert!(matches!(&asked[1].1, Err(FleetError::Another { other, .. }) if other == "w1"));
 }
+
+#[test]
+fn questions_that_end_with_their_runtime_are_left_out() {
+    let client = FleetClient::new("");
+    let ask = Ask::new("a", "127.0.0.1:9".parse().unwrap(), Question::Status);
+    let mut asked = pin!(client.ask_all([ask]));
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime();
+    {
+        let _in = ended.enter();
+        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(asked.as_mut().poll(&mut nobody).is_pending());
+    }
+    drop(ended);
+    assert!(runtime().block_on(asked).is_empty());
+}

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use reelpool_protocol::WorkerStatus;
 use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS, STATUS_PATH};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub mod recent;
@@ -235,7 +235,16 @@ impl FleetClient {
                 (key, answer)
             });
         }
-        asked.join_all().await
+        let mut answers = Vec::with_capacity(asked.len());
+        while let Some(ended) = asked.join_next().await {
+            match ended.map_err(JoinError::try_into_panic) {
+                Ok(answer) => answers.push(answer),
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // It was cancelled: the runtime is about to end, and whoever asked with it.
+                Err(Err(_)) => {}
+            }
+        }
+        answers
     }
 }
 
