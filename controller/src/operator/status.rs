@@ -107,7 +107,9 @@ pub fn queue(answer: Result<(), &QueueError>) -> Finding {
         QueueError::NoCredentials { .. } | QueueError::NoRegion { .. } => Why::QueueNoCredentials,
         QueueError::Throttled { .. } => Why::QueueThrottled,
         QueueError::Unusable { .. } => Why::QueueAnswerUnusable,
-        QueueError::Unreachable { .. } | QueueError::Spool(_) => Why::QueueUnreachable,
+        QueueError::Unreachable { .. } | QueueError::Failing { .. } | QueueError::Spool(_) => {
+            Why::QueueUnreachable
+        }
     };
     Finding::no(why, error.to_string())
 }

@@ -66,6 +66,16 @@ pub enum QueueError {
         /// What was met.
         detail: String,
     },
+    /// The service answered that it cannot serve now.
+    #[error(
+        "the queue {queue} answers that it fails: it will be asked again; if that goes on, see to the service ({detail})"
+    )]
+    Failing {
+        /// The queue.
+        queue: String,
+        /// What the service said.
+        detail: String,
+    },
     /// The service asked for fewer questions.
     #[error("the queue {queue} is asked too often: it will be asked again ({detail})")]
     Throttled {
@@ -97,6 +107,7 @@ impl QueueError {
             Self::NoCredentials { .. } => "queue_no_credentials",
             Self::NoRegion { .. } => "queue_no_region",
             Self::Unreachable { .. } => "queue_unreachable",
+            Self::Failing { .. } => "queue_failing",
             Self::Throttled { .. } => "queue_throttled",
             Self::Unusable { .. } => "queue_unusable_answer",
             Self::Spool(_) => "queue_embedded",

@@ -152,7 +152,7 @@ fn category(code: &str, status: u16, queue: String, detail: String) -> QueueErro
         _ if status == 403 => QueueError::AccessDenied { queue, detail },
         _ if status == 404 => QueueError::NotFound { queue, detail },
         _ if status == 429 => QueueError::Throttled { queue, detail },
-        _ if status >= 500 => QueueError::Unreachable { queue, detail },
+        _ if status >= 500 => QueueError::Failing { queue, detail },
         _ => QueueError::Unusable { queue, detail },
     }
 }
@@ -193,7 +193,8 @@ mod tests {
             ("AccessDeniedException", 400, "queue_access_denied"),
             ("Whatever", 403, "queue_access_denied"),
             ("ThrottlingException", 400, "queue_throttled"),
-            ("ServiceUnavailable", 503, "queue_unreachable"),
+            ("ServiceUnavailable", 503, "queue_failing"),
+            ("", 500, "queue_failing"),
             ("", 400, "queue_unusable_answer"),
         ] {
             let error = category(code, status, "q".to_owned(), "said".to_owned());
