@@ -21,6 +21,7 @@ pub mod pool_name;
 pub mod probe;
 pub mod queue;
 pub mod replay;
+pub mod said;
 pub mod signals;
 pub mod telemetry;
 

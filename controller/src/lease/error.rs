@@ -19,7 +19,9 @@ pub enum LeaseError {
         retry: Duration,
     },
     /// The API server will never accept it.
-    #[error("the lease {lease} cannot be written: {detail}: check --namespace and --lease-name")]
+    #[error(
+        "the lease {lease} cannot be written: {detail}: check --namespace, which must be there, and --lease-name"
+    )]
     Refused {
         /// Its namespace and name.
         lease: String,

@@ -10,7 +10,7 @@
 mod error;
 pub mod evaluate;
 #[cfg(test)]
-mod fake_api;
+pub(crate) mod fake_api;
 #[cfg(test)]
 mod model_tests;
 mod moment;

@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use super::evaluate::{LeaseView, Timing};
+use crate::said::said;
 
 /// Who writes the lease, in its managed fields.
 const FIELD_MANAGER: &str = "reelpool-operator/lease";
@@ -71,7 +72,7 @@ impl From<CallError> for Trouble {
         // Permission may come a moment after the process does; these do not come.
         let refused =
             matches!(&error, kube::Error::Api(status) if status.is_invalid() || status.is_not_found());
-        let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = said(&error);
         if refused { Self::Refused(said) } else { Self::Passing(said) }
     }
 }

@@ -12,6 +12,7 @@ use kube::{Api, Client};
 use sha2::{Digest, Sha256};
 
 use super::deployment::MANAGER;
+use crate::said::said;
 
 /// The field of the Secret.
 const FIELD: &str = "key";
@@ -25,7 +26,8 @@ const TRIES: u32 = 5;
 pub enum DrainKeyError {
     /// The Secret could not be read or written.
     #[error(
-        "the Secret {name} cannot be used: the chart creates it, and lets the operator read and fill it: {source}"
+        "the Secret {name} cannot be used: the chart creates it, and lets the operator read and fill it: {}",
+        said(source.as_ref())
     )]
     Secret {
         /// The Secret.

@@ -8,6 +8,8 @@ use kube::{Client, Resource};
 use reelpool_api::WorkerPool;
 use tokio::sync::Semaphore;
 
+use crate::said::said;
+
 /// The longest note, in bytes; the API server refuses longer ones.
 const LONGEST_NOTE: usize = 1000;
 /// An event is not worth waiting for for longer, once it is its turn.
@@ -101,7 +103,7 @@ impl Events {
             let _turn = turns.acquire().await;
             match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "an event could not be published"),
+                Ok(Err(error)) => tracing::warn!(error = %said(&error), "an event could not be published"),
                 Err(_) => tracing::warn!("an event could not be published in time"),
             }
         });

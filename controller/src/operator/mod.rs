@@ -16,7 +16,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config as ControllerConfig};
+use kube::runtime::controller::{self, Action, Config as ControllerConfig};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -70,6 +70,7 @@ use crate::http::{self, Health};
 use crate::lease::{self, Leadership, LeaseConfig};
 use crate::metrics::{Metrics, PoolName};
 use crate::queue::sqs::SqsService;
+use crate::said::said;
 use crate::signals::Signals;
 
 /// A pool as the API server has it: one that cannot be read stops nobody else's.
@@ -89,8 +90,9 @@ const PATIENCE: Patience = Patience { attempt: Duration::from_secs(3), call: Som
 /// Runs the operator until it is told to stop, or does not lead any more.
 pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
     let mut signals = Signals::listen().map_err(OperatorError::Signals)?;
-    let config = kube::Config::infer().await.map_err(|error| OperatorError::NoCluster(error.to_string()))?;
-    let client = Client::try_from(config.clone()).map_err(OperatorError::client)?;
+    let config = kube::Config::infer().await.map_err(|error| OperatorError::NoCluster(said(&error)))?;
+    let api = config.cluster_url.clone();
+    let client = Client::try_from(config.clone()).map_err(|error| OperatorError::config(&api, error))?;
     let clock = Clock::start();
     let health = Health::default();
     let metrics = Metrics::new(clock).map_err(|error| OperatorError::setup("make the metrics", error))?;
@@ -103,7 +105,9 @@ pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
         .map_err(|source| OperatorError::Listen { address: options.listen, source })?;
 
     let run = async {
-        is_installed(&client, options.watch_namespace.as_deref()).await?;
+        is_installed(&client, options.watch_namespace.as_deref())
+            .await
+            .map_err(|error| OperatorError::first(&api, error))?;
         let leadership = lead(&options, config, &health).await?;
         let rights = leadership.as_ref().map_or(Rights::Sole, |leads| Rights::Lease(leads.validity()));
         Ok::<_, OperatorError>((leadership, rights))
@@ -121,7 +125,11 @@ pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
             watcher::Config::default().streaming_lists(),
         );
         let peers = Peers::new(pools.store());
-        let context = context(&options, client, rights, metrics, decisions, clock, peers).await?;
+        let made = context(&options, client, rights, metrics, decisions, clock, peers);
+        let context = match future::select(pin!(made), pin!(signals.next())).await {
+            Either::Left((made, _)) => made?,
+            Either::Right(((), _)) => return Ok(()),
+        };
         watch_over(pools, context, &health, async move {
             signals.next().await;
             tracing::info!("told to stop: passes that run are finished");
@@ -129,22 +137,31 @@ pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
         .await;
         Ok::<(), OperatorError>(())
     };
+    let ended = while_leading(Box::pin(passes), leadership).await;
+    drop(server);
+    ended
+}
+
+/// Passes until they end, however they end, and hands the leadership back then; or until it is lost.
+async fn while_leading(
+    passes: impl Future<Output = Result<(), OperatorError>>,
+    leadership: Option<Leadership>,
+) -> Result<(), OperatorError> {
     let lost = async {
         match &leadership {
             Some(leadership) => leadership.lost().await,
             None => future::pending().await,
         }
     };
-    match future::select(pin!(passes), pin!(lost)).await {
-        Either::Left((ended, _)) => ended?,
+    let ended = match future::select(pin!(passes), pin!(lost)).await {
+        Either::Left((ended, _)) => ended,
         // What this process knows may be out of date: it starts anew.
         Either::Right((error, _)) => return Err(error.into()),
-    }
+    };
     if let Some(leadership) = leadership {
         leadership.release().await;
     }
-    drop(server);
-    Ok(())
+    ended
 }
 
 /// Waits until this process leads; `None`: leader election is off.
@@ -157,8 +174,10 @@ async fn lead(
         health.set_role(http::Role::Leader);
         return Ok(None);
     }
+    let server = config.cluster_url.clone();
+    let client = lease::client(config).map_err(|error| OperatorError::config(&server, error))?;
     let lease = LeaseConfig {
-        client: lease::client(config).map_err(OperatorError::client)?,
+        client,
         namespace: options.namespace.clone(),
         name: options.lease_name.clone(),
         identity: options.identity.clone(),
@@ -168,17 +187,10 @@ async fn lead(
     Ok(Some(lease::acquire(lease).await?))
 }
 
-/// Whether the API server knows WorkerPools, and this operator may read them.
-async fn is_installed(client: &Client, namespace: Option<&str>) -> Result<(), OperatorError> {
+/// Asks whether the API server knows WorkerPools, and this operator may read them.
+async fn is_installed(client: &Client, namespace: Option<&str>) -> kube::Result<()> {
     let pools: Api<Guarded> = scope(client, namespace);
-    match pools.list(&ListParams::default().limit(1)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Err(OperatorError::NotInstalled),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            Err(OperatorError::Forbidden(status.message.clone()))
-        }
-        Err(error) => Err(OperatorError::NoCluster(error.to_string())),
-    }
+    pools.list(&ListParams::default().limit(1)).await.map(|_| ())
 }
 
 fn scope<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -266,26 +278,27 @@ where
     (store, reflector::reflector(writer, watch).boxed())
 }
 
-/// Passes over the pools until `stop`.
+/// Passes over the pools until `stop`; those that run then are finished.
 async fn watch_over(
     pools: Controller<Guarded>,
     (context, watches): (Context, Watches),
     health: &Health,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let context = Arc::new(context);
+    let stop = stop.boxed().shared();
     let Watches { deployments, pods } = watches;
     let pods = pods.for_each(|seen| async move {
         if let Err(error) = seen {
-            tracing::warn!(%error, "pods cannot be watched");
+            tracing::warn!(error = %said(&error), "pods cannot be watched");
         }
     });
     let controller = pools
         .with_config(ControllerConfig::default())
         .reconcile_on(pools_of(deployments))
-        .graceful_shutdown_on(stop);
+        .graceful_shutdown_on(stop.clone());
     let known = controller.store();
-    let filled = filled(&context, health);
+    let filled = filled(&context, health, stop.clone());
     let passes = {
         let context = Arc::clone(&context);
         let filled = filled.clone();
@@ -303,27 +316,46 @@ async fn watch_over(
             |_, never, _| match *never {},
             context,
         );
-        controller.for_each(|_| async {})
+        controller.for_each(|ended| async move {
+            if let Err(controller::Error::QueueError(error)) = ended {
+                tracing::warn!(error = %said(&error), "WorkerPools cannot be watched");
+            }
+        })
     };
-    let sweep = sweep(&context, &known, filled, health);
+    let sweep = sweep(&context, &known, filled, stop, health);
     health.expect(SWEEP, SWEEP_WITHIN);
-    future::select(pin!(passes), pin!(future::join(pods, sweep))).await;
+    // Pods are watched for ever; the sweep ends only where there is nothing that the passes could finish.
+    future::select(pin!(passes), pin!(future::select(pin!(pods), pin!(sweep)))).await;
     health.retire(SWEEP);
 }
 
-/// Waits until the caches are filled; false: they never will be. A store wakes only the last of those that wait for
-/// it, so one waits for all.
-fn filled(context: &Context, health: &Health) -> Shared<BoxFuture<'static, bool>> {
+/// Waits until the caches are filled; false: they never will be, or not before `stop`. A store wakes only the last of
+/// those that wait for it, so one waits for all.
+fn filled(
+    context: &Context,
+    health: &Health,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Shared<BoxFuture<'static, bool>> {
     let (deployments, pods) = (context.observer.deployments.clone(), context.observer.pods.clone());
     let health = health.clone();
     let both = async move {
-        let filled = deployments.wait_until_ready().await.is_ok() && pods.wait_until_ready().await.is_ok();
+        let both =
+            async { deployments.wait_until_ready().await.is_ok() && pods.wait_until_ready().await.is_ok() };
+        let filled = unless(stop, both).await;
         if filled {
             health.ready(CACHES);
         }
         filled
     };
     both.boxed().shared()
+}
+
+/// What `wait` comes to; false when `stop` comes first.
+async fn unless(stop: impl Future<Output = ()>, wait: impl Future<Output = bool>) -> bool {
+    match future::select(pin!(wait), pin!(stop)).await {
+        Either::Left((came, _)) => came,
+        Either::Right(((), _)) => false,
+    }
 }
 
 async fn one(pool: &Guarded, context: &Context) -> Action {
@@ -336,16 +368,28 @@ async fn one(pool: &Guarded, context: &Context) -> Action {
     }
 }
 
-/// Forgets the pools that are gone, now and then.
+/// Forgets the pools that are gone, now and then. Ends when `stop` comes before all is read: no pass has begun then, and
+/// passes that never begin would be waited for.
 async fn sweep(
     context: &Context,
     known: &Store<Guarded>,
     filled: impl Future<Output = bool>,
+    stop: impl Future<Output = ()>,
     health: &Health,
 ) {
-    if known.wait_until_ready().await.is_ok() {
+    let read = async {
         // Where there is no pool nobody else waits for it.
-        filled.await;
+        unless(stop, async { known.wait_until_ready().await.is_ok() }).await && filled.await
+    };
+    // It goes round while it waits, too: that nothing can be read is for readiness to tell, and no restart mends it.
+    let beats = async {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            health.beat(SWEEP);
+        }
+    };
+    if !matches!(future::select(pin!(read), pin!(beats)).await, Either::Left((true, _))) {
+        return;
     }
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -381,7 +425,7 @@ fn pools_of(
             }
             Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
             Err(error) => {
-                tracing::warn!(%error, "Deployments cannot be watched");
+                tracing::warn!(error = %said(&error), "Deployments cannot be watched");
                 None
             }
         };
@@ -391,3 +435,7 @@ fn pools_of(
         }))
     })
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
