@@ -1,6 +1,8 @@
 //! One configuration for every AWS client: the standard chain of credentials, a region, bounded calls; and what
 //! their errors mean in words.
 
+mod bounded;
+
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::result::SdkError;
+
+pub use bounded::BoundedAnswers;
 
 /// What to do when no credentials were found.
 pub const GIVE_CREDENTIALS: &str = "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role";

@@ -10,7 +10,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use reelpool_aws::{Patience, chain, is_without_credentials, region_for};
+use reelpool_aws::{BoundedAnswers, Patience, chain, is_without_credentials, region_for};
 use reelpool_core::QueueDepth;
 
 use super::{QueueError, QueueLength};
@@ -49,7 +49,8 @@ impl SqsService {
 }
 
 fn client(config: &SdkConfig, region: Region) -> Client {
-    Client::from_conf(aws_sdk_sqs::config::Builder::from(config).region(region).build())
+    let own = aws_sdk_sqs::config::Builder::from(config).region(region).interceptor(BoundedAnswers);
+    Client::from_conf(own.build())
 }
 
 /// One SQS queue.
@@ -160,6 +161,11 @@ fn category(code: &str, status: u16, queue: String, detail: String) -> QueueErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_config::BehaviorVersion;
+    use aws_config::retry::RetryConfig;
+    use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     fn attributes(all: &[(&str, &str)]) -> HashMap<QueueAttributeName, String> {
         all.iter().map(|(name, value)| (QueueAttributeName::from(*name), (*value).to_owned())).collect()
@@ -183,6 +189,42 @@ mod tests {
         }
         let odd = [whole[0], whole[1], ("ApproximateNumberOfMessagesDelayed", "-1")];
         assert!(depth_of("q", &attributes(&odd)).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_read_to_its_end() {
+        const PROMISED: usize = 1 << 30;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let sent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // One try is enough.
+            drop(listener);
+            assert!(stream.read(&mut [0; 8192]).await.unwrap() > 0);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {PROMISED}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut sent = 0;
+            while sent < PROMISED && stream.write_all(&[b' '; 8192]).await.is_ok() {
+                sent += 8192;
+            }
+            sent
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "a", "b", None, None, "test",
+            )))
+            .endpoint_url(format!("http://{address}"))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let queue = SqsQueue::with_config(&config, "http://localhost/1/q").unwrap();
+        let error = queue.depth(Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.category(), "queue_unusable_answer", "{error}");
+        assert!(error.to_string().contains("length limit exceeded"), "{error}");
+        // More than the bound by what the sockets hold.
+        let sent = sent.await.unwrap();
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
     }
 
     #[test]

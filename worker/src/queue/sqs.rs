@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials, region_for};
+use reelpool_aws::{BoundedAnswers, GIVE_CREDENTIALS, chain, is_without_credentials, region_for};
 use serde::Deserialize;
 use tokio::time::sleep;
 
@@ -58,7 +58,9 @@ impl SqsQueue {
         dead_letter_url: Option<&str>,
         max_attempts: u32,
     ) -> Result<Self, QueueError> {
-        let own = aws_sdk_sqs::config::Builder::from(config).region(region_for(config, url));
+        let own = aws_sdk_sqs::config::Builder::from(config)
+            .region(region_for(config, url))
+            .interceptor(BoundedAnswers);
         let client = Client::from_conf(own.build());
         let attributes = client
             .get_queue_attributes()
