@@ -1,6 +1,9 @@
 //! The command line, read into types that cannot be wrong. One file for each command.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub mod crd;
 pub mod operator;
@@ -101,6 +104,10 @@ impl LogFormat {
 /// A clap error as one line: what is wrong and what to do.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
+    told(error, |variable| std::env::var_os(variable))
+}
+
+fn told(error: &clap::Error, environment: impl Fn(&OsStr) -> Option<OsString>) -> String {
     let text = error.to_string();
     let lines = text
         .lines()
@@ -116,5 +123,44 @@ pub fn one_line(error: &clap::Error) -> String {
     let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("reelpool");
     let command: Vec<&str> =
         usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-    format!("error: {said}: see `{} --help`", command.join(" "))
+    let from = variable(error, environment);
+    let from = from.map(|name| format!(" (from {name})")).unwrap_or_default();
+    format!("error: {said}{from}: see `{} --help`", command.join(" "))
+}
+
+/// The variable that a wrong value is from, if it is from one: clap names the option only.
+fn variable(error: &clap::Error, environment: impl Fn(&OsStr) -> Option<OsString>) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (option, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let mut all = Args::command();
+    // An option has no name to print before.
+    all.build();
+    // Such an error does not tell which command it is about.
+    let options = all.get_subcommands().flat_map(clap::Command::get_arguments);
+    let mut variables = options.filter(|other| other.to_string() == option).filter_map(clap::Arg::get_env);
+    let name = variables.find(|name| environment(name).is_some_and(|set| set == *value))?;
+    Some(name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_that_a_wrong_value_is_from_is_named() {
+        let line = ["reelpool", "operator", "--worker-image", "w", "--listen", "foo"];
+        let error = Args::try_parse_from(line).unwrap_err();
+        let told = |set: Option<&str>| {
+            told(&error, |name| set.filter(|_| name == "REELPOOL_LISTEN").map(OsString::from))
+        };
+        let named = told(Some("foo"));
+        assert!(named.contains("'--listen <ADDRESS>'"), "{named}");
+        assert!(named.ends_with(" (from REELPOOL_LISTEN): see `reelpool --help`"), "{named}");
+        for other in [None, Some("[::]:8080")] {
+            assert!(!told(other).contains("REELPOOL_LISTEN"));
+        }
+    }
 }
