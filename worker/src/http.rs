@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use reelpool_protocol::status::{DRAIN_PATH, DrainRequest, MAX_DRAIN_TERM_SECONDS, STATUS_PATH};
+use reelpool_serve::Bounds;
 use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
@@ -37,11 +38,7 @@ pub async fn serve(address: SocketAddr, served: Served) -> io::Result<SocketAddr
     let listener = bind(address).await?;
     let bound = listener.local_addr()?;
     let router = router(served);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the status server ended");
-        }
-    });
+    tokio::spawn(reelpool_serve::serve(listener, router, Bounds::default()));
     Ok(bound)
 }
 
@@ -126,13 +123,26 @@ fn allowed(served: &Served, headers: &HeaderMap) -> Result<(), Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_not_waited_for() {
+        let state = Arc::new(State::new("w1".to_owned(), Instant::now()));
+        let served = Served { state, metrics: Arc::new(Metrics::new().unwrap()), drain_token: None };
+        let address = serve("127.0.0.1:0".parse().unwrap(), served).await.unwrap();
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        caller.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(60), caller.read(&mut [0; 16])).await;
+        assert_eq!(closed.unwrap().unwrap(), 0);
+    }
 
     #[tokio::test]
     async fn every_address_is_also_every_one_of_ipv4() {
         let listener = bind("[::]:0".parse().unwrap()).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (asked, heard) =
-            tokio::join!(tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)), listener.accept());
+        let (asked, heard) = tokio::join!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)), listener.accept());
         asked.unwrap();
         heard.unwrap();
     }

@@ -8,6 +8,8 @@ use reelpool_core::replay::Record;
 use reelpool_core::{Memory, Observation, Policy, PolicySpec, QueueDepth, Sample, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use crate::clock::Clock;
@@ -183,4 +185,15 @@ async fn it_listens_on_all_addresses_with_or_without_ipv6_and_ends_when_dropped(
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_ends_is_not_waited_for() {
+    let metrics = Metrics::new(Clock::start()).unwrap();
+    let decisions = Arc::new(Decisions::new(1, 1, None));
+    let server = serve("127.0.0.1:0".parse().unwrap(), Health::default(), metrics, decisions).await.unwrap();
+    let mut caller = TcpStream::connect(server.address()).await.unwrap();
+    caller.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(60), caller.read(&mut [0; 16])).await;
+    assert_eq!(closed.unwrap().unwrap(), 0);
 }

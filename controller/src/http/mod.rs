@@ -15,6 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
+use reelpool_serve::Bounds;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -71,11 +72,7 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let readers = Arc::new(Semaphore::new(READERS));
     let router = router(Served { health, metrics, decisions, readers });
-    let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the status server ended");
-        }
-    });
+    let task = tokio::spawn(reelpool_serve::serve(listener, router, Bounds::default()));
     Ok(Server { address, task })
 }
 
