@@ -177,3 +177,20 @@ impl LeaseObject {
 fn post() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn trouble_is_told_in_the_api_servers_words() {
+        let words = "namespaces \"a\" not found";
+        let told = |reason, code| {
+            let status = Status::failure(words, reason).with_code(code);
+            Trouble::from(CallError::Kube(kube::Error::Api(Box::new(status))))
+        };
+        assert_eq!(told("NotFound", 404), Trouble::Refused(words.to_owned()));
+        assert_eq!(told("Forbidden", 403), Trouble::Passing(words.to_owned()));
+    }
+}

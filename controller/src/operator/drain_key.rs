@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_api_server_said_of_the_secret_is_told_in_its_words() {
+        let status = kube::core::Status::failure("secrets \"a\" not found", "NotFound").with_code(404);
+        let source = Box::new(kube::Error::Api(Box::new(status)));
+        let said = DrainKeyError::Secret { name: "a".to_owned(), source }.to_string();
+        assert!(said.ends_with("fill it: secrets \"a\" not found"), "{said}");
+    }
+
+    #[test]
     fn the_key_is_not_told() {
         assert_eq!(format!("{:?}", DrainKey([7; LENGTH])), "DrainKey");
     }
