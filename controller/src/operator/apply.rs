@@ -59,7 +59,7 @@ pub enum ApplyError {
         detail: String,
     },
     /// The API server could not be reached, or failed.
-    #[error("{what} could not be read or written: {source}")]
+    #[error("{what} could not be read or written: {}", crate::said::said(source.as_ref()))]
     Failed {
         /// What was to be read or written.
         what: &'static str,

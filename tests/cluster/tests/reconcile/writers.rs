@@ -45,10 +45,15 @@ async fn another_writer_of_the_replicas_is_named_and_not_fought() {
     for pool in POOLS {
         place.is_well(pool).await;
     }
+    place.make("to-zero", json!({"minWorkers": 2})).await;
+    place.reaches("to-zero", 2).await;
+    place.is_well("to-zero").await;
 
     let start = Instant::now();
     let _ =
         place.plane.kubectl(&["scale", "-n", "contested", "deployment/by-hand-workers", "--replicas=5"]).ok();
+    let _ =
+        place.plane.kubectl(&["scale", "-n", "contested", "deployment/to-zero-workers", "--replicas=0"]).ok();
     // Fewer than its minimum: it writes without any metrics.
     place.plane.apply(
         r"
@@ -74,6 +79,8 @@ spec:
     place.contested_by("by-hand", "kubectl", 5).await;
     place.contested_by("by-hpa", "kube-controller-manager", 4).await;
     place.contested_by("by-gitops", "argocd-controller", 3).await;
+    // A write of zero leaves no name behind.
+    place.contested_by("to-zero", "somebody", 0).await;
 
     // While it waits it writes nothing, whatever the queue says; others may.
     place.send_held("by-hand", 6);
@@ -92,20 +99,44 @@ spec:
     // Then it takes its own number up again, once.
     place.reaches("by-hand", 8).await;
     assert_eq!(place.scaled("by-hand"), 2);
-    // Who insists is given way for longer: the next hold has begun with the HPA's second write.
+    // Who insists is given way for longer: the next hold begins with the HPA's second write. Before it those that were
+    // too many may have gone in two steps.
     place
         .eventually("the HPA insists", async || {
-            let (_, _, message) = place.condition("by-hpa", "ReplicasContested").await;
-            place.scaled("by-hpa") == 2
-                && !message.is_empty()
-                && place.asked("by-hpa-workers").await == Some(4)
+            place.scaled("by-hpa") >= 2 && place.asked("by-hpa-workers").await == Some(4)
         })
         .await;
+    let written = place.scaled("by-hpa");
+    assert!(written <= 3, "{written}");
     place
-        .for_all_of(Duration::from_secs(8), "the HPA is given way", async || place.scaled("by-hpa") == 2)
+        .for_all_of(Duration::from_secs(8), "the HPA is given way", async || {
+            place.scaled("by-hpa") == written && place.asked("by-hpa-workers").await == Some(4)
+        })
         .await;
     // Nobody who had a job in hand was told to go in all this.
     place.nobody_was_interrupted();
     assert_eq!(place.crowd.report().busy, 6 + 6, "those who came have the new messages in hand");
+    operator.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_pool_is_scaled_by_hand_and_goes_on_when_it_is_not() {
+    let place = Place::new("by-hand").await;
+    let operator = place.lead();
+    place.make("cats", json!({})).await;
+    place.is_well("cats").await;
+    place.change("cats", json!({"paused": true})).await;
+    place.told("cats", "ScalingLimited", "True", "Paused").await;
+    let scale = ["scale", "-n", "by-hand", "deployment/cats-workers", "--replicas=3"];
+    let _ = place.plane.kubectl(&scale).ok();
+    place
+        .for_all_of(Duration::from_secs(5), "that is as it should be", async || {
+            place.asked("cats-workers").await == Some(3)
+                && place.condition("cats", "ReplicasContested").await.0 == "False"
+        })
+        .await;
+    place.change("cats", json!({"paused": false})).await;
+    let took = place.reaches("cats", 0).await;
+    assert!(took < HOLD / 2, "nobody is given way to: {took:?}");
     operator.assert_sound();
 }
