@@ -2,41 +2,36 @@
 
 mod act;
 mod error;
+mod findings;
+mod look;
 mod tell;
 mod upkeep;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::jiff;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use reelpool_api::WorkerPool;
-use reelpool_api::condition::Reason as Why;
-use reelpool_core::policy::expected_start_up;
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Millis, Observation, Sample, Timestamp, WorkerId, check};
 use tracing::Instrument;
 
 use self::act::keep_asleep;
 pub use self::error::PassError;
+use self::findings::Found;
+use self::look::Seen;
 use self::tell::tell;
-use super::apply::{ApplyError, Hands};
-use super::build;
+use super::apply::ApplyError;
 use super::context::Context;
-use super::deployment::DeploymentView;
 use super::drain_key;
 use super::events::What;
-use super::members::TOLD_AFTER;
-use super::observe::Answers;
-use super::plan::{Fleet, Held, Known, Leave, Plan, plan};
-use super::pods::{PodView, STATUS_PORT, StatusPort};
+use super::plan::{Fleet, Held, Leave, Plan, plan};
 use super::state::PoolState;
 use super::status::{self, Facts, Finding, Findings};
-use super::validate::{Defaults, ValidFleet, ValidPool, validate};
-use crate::fleet::FleetClient;
+use super::validate::{Defaults, ValidPool, validate};
 use crate::metrics::{PoolFacts, PoolName};
-use crate::queue::QueueError;
 use crate::telemetry;
 
 /// How soon to look again when another wrote at the same time, or when a step waits for the next pass.
@@ -53,10 +48,6 @@ const CONDEMNED_AGAIN: Duration = Duration::from_secs(10);
 const FAILURES_TOLD: u32 = 3;
 /// How often in a row a pass is hurried for marks that are not seen yet.
 const HURRY_AT_MOST: u32 = 10;
-/// Workers are told to be well again when nothing has troubled them for so long.
-const WELL_AFTER: Millis = Millis::from_secs(30);
-/// What holds the number up for so long is told.
-const HELD_TOLD_AFTER: Millis = Millis::from_secs(60);
 /// How often a pool is looked at that waits for something of somebody else's.
 const OTHERS_AGAIN: Duration = Duration::from_secs(3);
 
@@ -170,15 +161,6 @@ struct Pass<'a> {
     name: &'a PoolName,
 }
 
-/// What a pass knows of the fleet.
-struct Seen {
-    deployment: DeploymentView,
-    pods: Vec<PodView>,
-    /// The port at which the workers answer; `None`: they cannot be asked.
-    port: Option<StatusPort>,
-    client: FleetClient,
-}
-
 impl Pass<'_> {
     async fn run(&self, state: &mut PoolState) -> Result<Millis, PassError> {
         let context = self.context;
@@ -218,16 +200,11 @@ impl Pass<'_> {
         );
         let deployment = self.apply(&plan, &seen, &hands, &record, state).await?;
 
-        let findings = Findings {
-            pool: Finding::yes(Why::AllGood, "the spec can be followed"),
-            queue: queue_error.as_ref().map_or_else(|| status::queue(Ok(())), |(finding, _)| finding.clone()),
-            workers: self.workers_finding(&deployment, &seen, met.as_deref(), state),
-            limited: {
-                let held = state.held_for(plan.held, now).filter(|(_, since)| *since >= HELD_TOLD_AFTER);
-                status::limited(decision, held.map(|(held, _)| held))
-            },
-            contested: status::contested(state.contest.told(now)),
-        };
+        let queue = queue_error.as_ref().map(|(finding, _)| finding.clone());
+        let findings = self.findings(
+            Found { decision, plan: &plan, deployment: &deployment, seen: &seen, queue, met },
+            state,
+        );
         let facts = Facts {
             generation: self.pool.metadata.generation,
             findings: &findings,
@@ -238,98 +215,6 @@ impl Pass<'_> {
         tell(self.pool, context, state, facts).await?;
         self.measure(&record, &seen);
         Ok(self.next(&plan, decision, queue_error.map(|(_, category)| category), state))
-    }
-
-    /// Finds the Deployment, makes it or brings it up to date where it is the pool's own, and finds its pods.
-    async fn find(
-        &self,
-        valid: &ValidPool,
-        hands: &Hands<'_>,
-        token: &str,
-        state: &mut PoolState,
-    ) -> Result<Seen, PassError> {
-        let observer = &self.context.observer;
-        let client = self.context.fleet.with_token(token);
-        match &valid.fleet {
-            ValidFleet::Owned(settings) => {
-                let owner = self.pool.controller_owner_ref(&()).unwrap_or_default();
-                let wanted = build::deployment(valid, settings, &owner);
-                let deployment = self.own_deployment(&wanted, hands, state).await?;
-                let pods = observer.own_pods(&valid.namespace, &valid.name, &deployment);
-                let port = StatusPort { number: STATUS_PORT, names_are_known: true };
-                Ok(Seen { deployment, pods, port: Some(port), client })
-            }
-            ValidFleet::Target { name, status_port } => {
-                let found = observer.deployment(&valid.namespace, name, state.last_write()).await?;
-                let deployment = found
-                    .filter(|found| !found.is_going)
-                    .ok_or_else(|| PassError::TargetNotFound(name.clone()))?;
-                if let Some(by) = self.context.peers.scaler_of(&deployment, self.pool) {
-                    return Err(PassError::TargetTaken { deployment: name.clone(), by });
-                }
-                state.follow_target(&deployment.uid);
-                state.condemned.learn(deployment.replicas);
-                let pods = observer.target_pods(&valid.namespace, &deployment).await?;
-                let port = status_port.map(|number| StatusPort { number, names_are_known: false });
-                Ok(Seen { deployment, pods, port, client })
-            }
-        }
-    }
-
-    async fn ask(&self, valid: &ValidPool, seen: &Seen, state: &mut PoolState) -> Answers {
-        let soon = expected_start_up(state.members.start_up_time()).into();
-        let workers = seen.port.map(|port| state.members.to_ask(&seen.pods, port)).unwrap_or_default();
-        let observer = &self.context.observer;
-        let answers =
-            observer.ask(&valid.queue_url, state.is_queue_silent, soon, &seen.client, workers).await;
-        state.is_queue_silent = matches!(answers.queue, Err(QueueError::Unreachable { .. }));
-        let outcome = answers.queue.as_ref().map_or_else(QueueError::category, |_| "ok");
-        self.context.metrics.queue_call(outcome, answers.queue_took);
-        answers
-    }
-
-    /// Puts together what was read and what is known.
-    fn take(&self, answers: Answers, seen: &Seen, state: &mut PoolState) -> (Observation, Vec<Known>) {
-        let now = self.context.clock.now();
-        let depth = answers.queue.map_err(|error| error.to_string());
-        let queue = state.take_queue(depth, answers.queue_asked_at);
-        let mut workers = if seen.port.is_some() {
-            state.members.take(&seen.pods, answers.workers, answers.workers_asked_at);
-            state.members.observations(&seen.pods, now)
-        } else {
-            state.members.guesses(&seen.pods, &queue, now)
-        };
-        state.marks.see(&seen.pods, now);
-        let known = seen
-            .pods
-            .iter()
-            .zip(&workers)
-            .map(|(pod, worker)| Known {
-                id: pod.id.clone(),
-                state: worker.state,
-                drain_left: state.members.drain_left(&pod.id, now),
-                stage: pod.stage,
-                template: pod.template.clone(),
-                mark: state.marks.of(pod),
-            })
-            .collect::<Vec<Known>>();
-        if !seen.deployment.is_rolling_out() {
-            state.condemned.adopt(&known, seen.deployment.replicas, now);
-        }
-        if let Some(port) = seen.port {
-            let addresses: HashMap<&WorkerId, _> =
-                seen.pods.iter().map(|pod| (&pod.id, pod.address(port))).collect();
-            state.condemned.remember(|id| addresses.get(id).copied().flatten());
-        }
-        workers.retain(|worker| !state.condemned.ids().contains(&worker.id));
-        let observation = Observation {
-            queue,
-            workers: Sample::Known { value: workers, observed_at: answers.workers_asked_at },
-            current: seen.deployment.replicas,
-            service_time: state.members.service_time(),
-            start_up_time: state.members.start_up_time(),
-        };
-        (observation, known)
     }
 
     fn decide(
@@ -389,46 +274,6 @@ impl Pass<'_> {
             );
             tracing::warn!(pool = %self.name, "{note}");
             self.context.events.publish(self.pool, What::OtherPodsTaken, &note);
-        }
-    }
-
-    /// Whether pods can be made and start, and their workers can be asked and drained.
-    fn workers_finding(
-        &self,
-        deployment: &DeploymentView,
-        seen: &Seen,
-        met: Option<&str>,
-        state: &mut PoolState,
-    ) -> Finding {
-        let now = self.context.clock.now();
-        let finding = self.trouble_of_workers(deployment, seen, met, state);
-        if finding.holds == Some(false) {
-            state.trouble = Some((finding.clone(), now));
-            return finding;
-        }
-        // What crashes runs in between: that is not to be well.
-        let lately = state.trouble.as_ref().filter(|(_, at)| now.since(*at) < WELL_AFTER);
-        lately.map_or(finding, |(trouble, _)| trouble.clone())
-    }
-
-    fn trouble_of_workers(
-        &self,
-        deployment: &DeploymentView,
-        seen: &Seen,
-        met: Option<&str>,
-        state: &PoolState,
-    ) -> Finding {
-        let now = self.context.clock.now();
-        let finding = status::workers(deployment, &seen.pods, now);
-        let Some(port) = seen.port.filter(|_| finding.holds == Some(true)) else { return finding };
-        let silent = state.members.silent(&seen.pods, now);
-        let refused = state.drain_refused.as_ref().filter(|(_, since)| now.since(*since) >= TOLD_AFTER);
-        match (silent, refused) {
-            (Some((count, first)), _) => {
-                status::silent(count, &first, port.number, met.unwrap_or("no answer"))
-            }
-            (None, Some((said, _))) => status::drain_refused(said),
-            (None, None) => finding,
         }
     }
 

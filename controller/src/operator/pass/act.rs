@@ -13,7 +13,8 @@ use super::super::events::What;
 use super::super::plan::{DRAIN_TERM_SECONDS, Plan};
 use super::super::pods::PodView;
 use super::super::state::PoolState;
-use super::{Pass, PassError, Seen};
+use super::look::Seen;
+use super::{Pass, PassError};
 use crate::fleet::{Ask, FleetError, Question};
 
 impl Pass<'_> {
