@@ -116,8 +116,8 @@ pub struct TargetRef {
     #[schemars(length(max = 253))]
     pub name: String,
     /// The port on which its pods speak Reelpool's status protocol; they must have status.drainTokenSHA256 in
-    /// REELPOOL_DRAIN_TOKEN_SHA256. Without it a worker's state is not known, so none goes while any message is in
-    /// flight.
+    /// REELPOOL_DRAIN_TOKEN_SHA256. Without it a worker's state is not known, so none goes before the queue has been
+    /// empty, with nothing in flight, for zeroAfterSeconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub status_port: Option<i32>,

@@ -42,7 +42,7 @@ pub enum ApplyError {
     #[error("{0} was not written: this process does not lead any more")]
     NotLeader(&'static str),
     /// The API server did not answer in time.
-    #[error("{0} could not be read or written within {TIMEOUT:?}: see whether the API server is well")]
+    #[error("{0} could not be read or written in time: see whether the API server is well")]
     Late(&'static str),
     /// Somebody else changed it at the same time.
     #[error("{0} was changed by somebody else at the same time: it is looked at again")]
@@ -237,6 +237,10 @@ impl Hands<'_> {
             }
             // Its status changes all the time while pods come and go: only the number matters here.
             view = self.read_again(REPLICAS, &seen.name).await?;
+            // Somebody between has sent our write twice: it is done.
+            if view.uid == seen.uid && view.replicas == replicas {
+                return Ok(view);
+            }
             if view.replicas != seen.replicas || view.uid != seen.uid {
                 break;
             }

@@ -17,7 +17,7 @@ use super::plan::Known;
 pub const SPARED_AFTER: Millis = Millis::from_secs(30);
 /// How often their drains are renewed while there can be no pass.
 const RENEW_EVERY: Millis = Millis::from_secs(15);
-/// While there can be no pass they sleep for so long at most: by then Kubernetes has taken them, or never will.
+/// While there can be no pass they are renewed for so long at most: by then Kubernetes has taken them, or never will.
 const SLEEP_AT_MOST: Millis = Millis::from_secs(10 * 60);
 
 /// Those that the number was lowered for and that are still there.
@@ -41,9 +41,12 @@ impl Condemned {
     }
 
     /// The number goes down for these, whatever comes of the write.
-    pub fn add(&mut self, ids: &[WorkerId], now: Timestamp) {
-        self.who.extend(ids.iter().cloned());
-        self.going_at = now;
+    /// Returns those of them that are new.
+    pub fn add(&mut self, ids: &[WorkerId], now: Timestamp) -> Vec<WorkerId> {
+        if !ids.is_empty() {
+            self.going_at = now;
+        }
+        ids.iter().filter(|id| self.who.insert((*id).clone())).cloned().collect()
     }
 
     /// The number was not lowered for these: the write was refused.
@@ -64,10 +67,11 @@ impl Condemned {
         self.unanswered.is_some()
     }
 
-    /// The number as the API server itself has it. The one from before the lowering: it was not made.
-    pub fn learn(&mut self, replicas: u32) {
+    /// The number as the API server itself has it. The one from before the lowering: it was not made, or is still on
+    /// its way.
+    pub fn learn(&mut self, replicas: u32, now: Timestamp) {
         if self.unanswered.take() == Some(replicas) {
-            self.who.clear();
+            self.going_at = now;
         }
     }
 
@@ -110,7 +114,7 @@ impl Condemned {
         let adopted: Vec<WorkerId> =
             drained.into_iter().take(missing).map(|worker| worker.id.clone()).collect();
         if !adopted.is_empty() {
-            self.add(&adopted, now);
+            let _ = self.add(&adopted, now);
         }
     }
 
@@ -123,8 +127,10 @@ impl Condemned {
 
     /// Whom to ask anew to sleep now, where there was no pass.
     pub fn to_renew(&mut self, now: Timestamp) -> Vec<(WorkerId, SocketAddr)> {
-        let is_due = self.renewed_at.is_none_or(|at| now.since(at) >= RENEW_EVERY);
-        if !is_due || now.since(self.going_at) >= SLEEP_AT_MOST {
+        if now.since(self.going_at) >= SLEEP_AT_MOST {
+            self.who.clear();
+        }
+        if self.renewed_at.is_some_and(|at| now.since(at) < RENEW_EVERY) {
             return Vec::new();
         }
         self.renewed_at = Some(now);

@@ -38,7 +38,7 @@ fn spare(condemned: &mut Condemned, pods: &[&str], deployment: &DeploymentView, 
 #[test]
 fn they_sleep_while_there_are_more_pods_than_asked_for() {
     let mut condemned = Condemned::default();
-    condemned.add(&ids(&["a", "b"]), at(0));
+    let _ = condemned.add(&ids(&["a", "b"]), at(0));
     for secs in [1, 100, 1000] {
         assert!(spare(&mut condemned, &["a", "b", "c"], &deployment(1), secs).is_empty());
         assert_eq!(condemned.ids(), &set(&["a", "b"]));
@@ -48,7 +48,7 @@ fn they_sleep_while_there_are_more_pods_than_asked_for() {
 #[test]
 fn a_number_that_rises_again_does_not_wake_those_that_kubernetes_is_taking() {
     let mut condemned = Condemned::default();
-    condemned.add(&ids(&["a", "b", "c"]), at(0));
+    let _ = condemned.add(&ids(&["a", "b", "c"]), at(0));
     // Lowered to 1, raised to 4; then one is taken every twenty seconds.
     assert!(spare(&mut condemned, &["a", "b", "c", "d"], &deployment(4), 1).is_empty());
     assert!(spare(&mut condemned, &["b", "c", "d"], &deployment(4), 20).is_empty());
@@ -62,7 +62,7 @@ fn a_number_that_rises_again_does_not_wake_those_that_kubernetes_is_taking() {
 #[test]
 fn nobody_wakes_before_the_last_number_was_acted_on() {
     let mut condemned = Condemned::default();
-    condemned.add(&ids(&["a"]), at(0));
+    let _ = condemned.add(&ids(&["a"]), at(0));
     let late = DeploymentView { generation: 8, observed_generation: 7, ..deployment(2) };
     assert!(spare(&mut condemned, &["a", "b"], &late, 500).is_empty());
     let seen = DeploymentView { observed_generation: 8, ..late };
@@ -73,27 +73,33 @@ fn nobody_wakes_before_the_last_number_was_acted_on() {
 #[test]
 fn a_write_of_which_no_answer_came_may_have_been_made() {
     let mut condemned = Condemned::default();
-    condemned.add(&ids(&["a", "b"]), at(0));
+    let _ = condemned.add(&ids(&["a", "b"]), at(0));
     condemned.no_answer(5);
     assert!(condemned.is_unsure());
-    condemned.learn(3);
+    condemned.learn(3, at(0));
     assert!(!condemned.is_unsure());
     assert_eq!(condemned.ids(), &set(&["a", "b"]), "it was made");
     condemned.no_answer(5);
-    condemned.learn(5);
-    assert!(condemned.ids().is_empty(), "it was not made");
-    condemned.add(&ids(&["c"]), at(1));
-    condemned.learn(5);
-    assert_eq!(condemned.ids(), &set(&["c"]), "nothing was unsure");
-    condemned.add(&ids(&["d"]), at(1));
-    condemned.take_back(&ids(&["d"]));
-    assert_eq!(condemned.ids(), &set(&["c"]), "refused");
+    condemned.learn(5, at(100));
+    let pods = ["a", "b", "c", "d", "e"];
+    assert!(spare(&mut condemned, &pods, &deployment(5), 129).is_empty(), "it may still be on its way");
+    assert_eq!(spare(&mut condemned, &pods, &deployment(5), 130), ids(&["a", "b"]));
+}
+
+#[test]
+fn a_write_that_was_refused_was_made_for_nobody_but_those_of_an_earlier_one_still_go() {
+    let mut condemned = Condemned::default();
+    assert_eq!(condemned.add(&ids(&["a"]), at(0)), ids(&["a"]));
+    let new = condemned.add(&ids(&["a", "b"]), at(1));
+    assert_eq!(new, ids(&["b"]));
+    condemned.take_back(&new);
+    assert_eq!(condemned.ids(), &set(&["a"]));
 }
 
 #[test]
 fn their_drains_are_renewed_where_there_is_no_pass_but_not_for_ever() {
     let mut condemned = Condemned::default();
-    condemned.add(&ids(&["a", "b"]), at(0));
+    let _ = condemned.add(&ids(&["a", "b"]), at(0));
     let address: SocketAddr = ([10, 0, 0, 1], 8080).into();
     condemned.remember(|id| (id.as_str() == "a").then_some(address));
     let expected = [("a".into(), address)];
@@ -101,6 +107,7 @@ fn their_drains_are_renewed_where_there_is_no_pass_but_not_for_ever() {
     assert_eq!(condemned.to_renew(at(15)), []);
     assert_eq!(condemned.to_renew(at(16)), expected);
     assert_eq!(condemned.to_renew(at(600)), []);
+    assert!(condemned.ids().is_empty(), "nobody asks for them any more");
 }
 
 #[test]

@@ -12,6 +12,9 @@ pub const LONGEST_HOLD: Millis = Millis::from_secs(15 * 60);
 /// Who has not written again for so long after a hold is told of no more. An autoscaler writes every quarter minute.
 const CALM_AFTER: Millis = Millis::from_secs(60);
 
+/// A write of ours without an answer may be found within this time: that of the API server for a request is 60 s.
+const ANSWERED_WITHIN: Millis = Millis::from_secs(90);
+
 /// Another's write to the number of replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherWrite {
@@ -30,8 +33,8 @@ pub struct OtherWrite {
 pub struct Contest {
     /// The number as we wrote it last, or as it was when we came.
     ours: Option<u32>,
-    /// What we tried to write without an answer.
-    tried: Option<u32>,
+    /// What we tried to write of late without an answer, and when.
+    tried: Vec<(u32, Timestamp)>,
     /// The last write of another that still matters.
     last: Option<OtherWrite>,
     /// How often in a row others have written.
@@ -42,12 +45,13 @@ impl Contest {
     /// We wrote `replicas`.
     pub fn wrote(&mut self, replicas: u32) {
         self.ours = Some(replicas);
-        self.tried = None;
+        self.tried.clear();
     }
 
     /// We tried to write `replicas`, and no answer came.
-    pub fn tried(&mut self, replicas: u32) {
-        self.tried = Some(replicas);
+    pub fn tried(&mut self, replicas: u32, now: Timestamp) {
+        self.tried.retain(|(_, at)| now.since(*at) < ANSWERED_WITHIN);
+        self.tried.push((replicas, now));
     }
 
     /// Whatever the number is, it is meant to be so: a person scales by hand.
@@ -67,7 +71,7 @@ impl Contest {
             }
             return None;
         };
-        if self.tried == Some(found) {
+        if self.tried.iter().any(|(tried, at)| *tried == found && now.since(*at) < ANSWERED_WITHIN) {
             self.wrote(found);
             return None;
         }
@@ -138,11 +142,16 @@ mod tests {
     fn our_own_write_whose_answer_was_lost_is_nobody_elses() {
         let mut contest = Contest::default();
         contest.wrote(0);
-        contest.tried(12);
+        contest.tried(12, at(0));
+        contest.tried(15, at(1));
         assert_eq!(contest.found(0, None, at(1)), None);
         assert_eq!(contest.found(12, None, at(2)), None);
         assert!(contest.may_write(at(2)));
-        assert!(contest.found(0, None, at(3)).is_some(), "and only that one");
+        assert!(contest.found(0, None, at(3)).is_some(), "and only those");
+        let mut contest = Contest::default();
+        contest.wrote(0);
+        contest.tried(12, at(0));
+        assert!(contest.found(12, None, at(1000)).is_some(), "and not for ever");
     }
 
     #[test]

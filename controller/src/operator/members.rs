@@ -119,7 +119,7 @@ impl Members {
         word.report = Some(Report { status, asked_at });
     }
 
-    /// What each of `pods` is doing; those asked at `asked_at` and silent count as busy.
+    /// What each of `pods` is doing; those asked and silent count as busy.
     #[must_use]
     pub fn observations(&self, pods: &[PodView], now: Timestamp) -> Vec<WorkerObservation> {
         pods.iter().map(|pod| self.observe(pod, now)).collect()

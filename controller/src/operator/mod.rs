@@ -90,7 +90,9 @@ const PATIENCE: Patience = Patience { attempt: Duration::from_secs(3), call: Som
 /// Runs the operator until it is told to stop, or does not lead any more.
 pub async fn run(options: OperatorOptions) -> Result<(), OperatorError> {
     let mut signals = Signals::listen().map_err(OperatorError::Signals)?;
-    let config = kube::Config::infer().await.map_err(|error| OperatorError::NoCluster(said(&error)))?;
+    let mut config = kube::Config::infer().await.map_err(|error| OperatorError::NoCluster(said(&error)))?;
+    // A write that is sent twice meets its own first half: a conflict that is none.
+    config.default_retry = false;
     let api = config.cluster_url.clone();
     let client = Client::try_from(config.clone()).map_err(|error| OperatorError::config(&api, error))?;
     let clock = Clock::start();

@@ -311,8 +311,7 @@ impl Pass<'_> {
         }
         state.queue_backoff.succeeded();
         // A mark that was written now is acted on in the next pass, once it is seen.
-        let hurries = (!plan.mark.is_empty() && plan.held != Some(Held::OtherWriter))
-            || plan.held == Some(Held::MarksLinger);
+        let hurries = !plan.mark.is_empty() || plan.held == Some(Held::MarksLinger);
         state.hurried = if hurries { state.hurried.saturating_add(1) } else { 0 };
         if hurries && state.hurried <= HURRY_AT_MOST {
             Millis::from(SOON).plus(now.since(asked))

@@ -71,7 +71,7 @@ pub enum Leave {
     NotNow,
 }
 
-/// What is to be done, in the order of its fields.
+/// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Let these take jobs again.
@@ -151,13 +151,27 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
     let is_to_go = |worker: &&Known| named.contains(&worker.id) || fleet.condemned.contains(&worker.id);
     let may_go = |worker: &&Known| is_to_go(worker) && (at_once || may_be_removed(worker));
     let leaving: Vec<&Known> = fleet.pods.iter().filter(may_go).collect();
-    // Nobody stays, so whom Kubernetes takes first does not matter. Nor does it where nobody has a job in hand.
-    if decision.target == 0 || at_once {
-        let all_may_go = leaving.len() == fleet.pods.iter().filter(is_to_go).count();
-        if all_may_go && (decision.target > 0 || leaving.len() == fleet.pods.len()) {
+    // Nobody has a job in hand, so whom Kubernetes takes does not matter, nor can anybody be asked to sleep.
+    if at_once {
+        if fleet.pods.len() > pods_of(fleet.current) {
+            plan.held = Some(Held::PodsGo);
+        } else {
             plan.scale = Some(decision.target);
+        }
+        return;
+    }
+    // Nobody stays, so whom Kubernetes takes first does not matter.
+    if decision.target == 0 {
+        if leaving.len() == fleet.pods.len() {
+            plan.scale = Some(0);
             plan.condemn = ids(leaving);
         }
+        return;
+    }
+    // Nobody goes with those that were never made.
+    let made = u32::try_from(fleet.pods.len()).unwrap_or(u32::MAX).max(decision.target);
+    if fleet.are_pods_refused && made < fleet.current {
+        plan.scale = Some(made);
         return;
     }
     if leaving.is_empty() {
@@ -169,8 +183,9 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
     }
     let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
         leaving.into_iter().partition(|worker| matches!(worker.mark, Mark::Seen(true) | Mark::Written(true)));
-    if marked.is_empty() {
-        plan.mark = ids(unmarked);
+    let unsure: Vec<&Known> = unmarked.iter().copied().filter(|worker| worker.mark == Mark::Unsure).collect();
+    if marked.is_empty() || !unsure.is_empty() {
+        plan.mark = ids(if marked.is_empty() { unmarked } else { unsure });
         return;
     }
     // Kubernetes chooses by the marks that it sees, and so all that it could choose must be known here.
@@ -193,12 +208,12 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
     if fleet.is_rolling_out || templates.any(|template| Some(template) != first) {
         return Some(Held::RollingOut);
     }
-    let current = usize::try_from(fleet.current).unwrap_or(usize::MAX);
+    let current = pods_of(fleet.current);
     if fleet.pods.len() > current {
         return Some(Held::PodsGo);
     }
     // Those that are still being made would be taken first: they have no node, or are not ready.
-    if fleet.pods.len() < current && !fleet.are_pods_refused {
+    if fleet.pods.len() < current {
         return Some(Held::PodsStart);
     }
     let leaving: HashSet<&WorkerId> = leaving.iter().map(|worker| &worker.id).collect();
@@ -214,6 +229,11 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
 
 fn ids<'a>(workers: impl IntoIterator<Item = &'a Known>) -> Vec<WorkerId> {
     workers.into_iter().map(|worker| worker.id.clone()).collect()
+}
+
+/// So many pods, as a count of what is in memory.
+fn pods_of(replicas: u32) -> usize {
+    usize::try_from(replicas).unwrap_or(usize::MAX)
 }
 
 fn is_draining(worker: &Known) -> bool {

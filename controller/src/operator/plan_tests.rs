@@ -111,6 +111,9 @@ fn the_number_waits_until_everybody_has_seen_the_marks() {
     let moving = Fleet { are_marks_settled: false, ..fleet(&pods) };
     assert_eq!(plan(&decision(1, &["a", "b"]), moving).held, Some(Held::MarksLinger));
     // Where no answer came the mark is written again, or taken away again.
+    let unsure = || Known { mark: Mark::Unsure, ..drained("b") };
+    let pods = [marked(drained("a")), unsure(), busy("c")];
+    assert_eq!(plan(&decision(1, &["a", "b"]), fleet(&pods)).mark, names(&["b"]));
     let unsure = Known { mark: Mark::Unsure, ..drained("a") };
     let pods = [unsure, busy("c")];
     assert_eq!(plan(&decision(1, &["a"]), fleet(&pods)).mark, names(&["a"]));
@@ -209,7 +212,12 @@ fn pods_that_are_still_being_made_hold_the_number_unless_they_never_come() {
     let missing = Fleet { current: 3, ..fleet(&pods) };
     assert_eq!(plan(&decision(2, &["a"]), missing).held, Some(Held::PodsStart));
     let refused = Fleet { are_pods_refused: true, ..missing };
-    assert_eq!(plan(&decision(2, &["a"]), refused).scale, Some(2));
+    assert_eq!(
+        plan(&decision(2, &["a"]), refused),
+        Plan { scale: Some(2), drain: vec![], ..Plan::default() }
+    );
+    let more = Fleet { current: 9, ..refused };
+    assert_eq!(plan(&decision(1, &["a"]), more).scale, Some(2), "as many as there are");
 }
 
 #[test]
@@ -232,7 +240,9 @@ fn workers_that_cannot_be_asked_go_when_they_are_named_and_the_queue_is_empty() 
     let pods = [idle("a"), idle("b")];
     let empty = Fleet { leave: Leave::AtOnce, ..fleet(&pods) };
     let found = plan(&decision(1, &["a"]), empty);
-    assert_eq!(found, Plan { scale: Some(1), condemn: names(&["a"]), ..Plan::default() });
+    assert_eq!(found, Plan { scale: Some(1), ..Plan::default() });
+    let going = plan(&decision(0, &["a"]), Fleet { current: 1, ..empty });
+    assert_eq!(going.held, Some(Held::PodsGo));
 
     // One that found no node could be another by the time Kubernetes chooses.
     let pods = [worker("a", WorkerState::Starting, PodStage::Unscheduled), busy("b")];

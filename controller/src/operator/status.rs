@@ -166,7 +166,7 @@ pub fn limited(decision: &Decision, held: Option<Held>) -> Finding {
                 "pods that start could be taken instead of idle ones: look at those that are not ready"
             }
             Held::PodsGo => "Kubernetes has not taken the pods of the last step yet",
-            Held::MarksLinger => "a pod that is to stay carries the lowest pod-deletion-cost",
+            Held::MarksLinger => "the pod-deletion-cost of some pods is not yet what it is to be",
             Held::QueueNotEmpty => {
                 "the workers cannot be asked what they do (spec.targetRef.statusPort), and the queue is not empty"
             }

@@ -1,9 +1,11 @@
-//! Does what was planned, in its order: workers are told first, pods marked next, and the number is written last.
+//! Does what was planned: workers are told first; then a number that goes up is written, or pods are marked and a number
+//! that goes down is written last.
 
 use std::collections::BTreeSet;
 
 use reelpool_core::replay::Record;
 use reelpool_core::{Sample, WorkerId};
+use reelpool_protocol::status::MAX_DRAIN_TERM_SECONDS;
 use tokio::time::Instant;
 
 use super::super::apply::{ApplyError, Hands, LOWER_WITHIN};
@@ -17,6 +19,9 @@ use super::look::Seen;
 use super::{Pass, PassError};
 use crate::fleet::{Ask, FleetError, Question};
 
+/// What is asked of those that the number goes down for: their removal may take longer than this process lives.
+const CONDEMNED: Question = Question::Drain(MAX_DRAIN_TERM_SECONDS);
+
 impl Pass<'_> {
     /// Does what was planned. Returns the Deployment as it is then.
     pub(super) async fn apply(
@@ -27,47 +32,61 @@ impl Pass<'_> {
         record: &Record,
         state: &mut PoolState,
     ) -> Result<DeploymentView, PassError> {
-        let Plan { undrain, unmark, drain, mark, scale, condemn, held } = plan;
         let lower_by = Instant::now() + LOWER_WITHIN;
-        let mut failed = None;
-        if let Some(held) = held {
+        if let Some(held) = plan.held {
             tracing::debug!(pool = %self.name, ?held, "the number of replicas is left as it is");
         }
-        self.tell_workers(undrain, Question::Undrain, seen, state).await;
-        self.tell_workers(drain, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
-        for (ids, to_go) in [(unmark, false), (mark, true)] {
-            for (id, written) in hands.mark(with_uids(ids, &seen.pods), to_go).await {
-                match written {
-                    Ok(version) => state.marks.wrote(id, to_go, Some(version)),
-                    // The pod is gone, or another one by now.
-                    Err(ApplyError::Conflict(_) | ApplyError::Gone(_)) => {}
-                    Err(error) => {
-                        if error.may_be_done() {
-                            state.marks.wrote(id, to_go, None);
-                        }
-                        failed.get_or_insert(error);
-                    }
+        self.tell_workers(&plan.undrain, Question::Undrain, seen, state).await;
+        let (condemned, others): (Vec<WorkerId>, Vec<WorkerId>) =
+            plan.drain.iter().cloned().partition(|id| state.condemned.ids().contains(id));
+        self.tell_workers(&others, Question::Drain(DRAIN_TERM_SECONDS), seen, state).await;
+        if !condemned.is_empty() {
+            self.tell_workers(&condemned, CONDEMNED, seen, state).await;
+        }
+        match plan.scale {
+            // Whatever comes of the marks, more workers are not kept waiting for them.
+            Some(replicas) if replicas > seen.deployment.replicas => {
+                let written =
+                    self.write_number(replicas, plan, (seen, lower_by), hands, record, state).await?;
+                write_marks(plan, seen, hands, state).await?;
+                Ok(written)
+            }
+            Some(replicas) => {
+                write_marks(plan, seen, hands, state).await?;
+                if !plan.condemn.is_empty() {
+                    self.tell_workers(&plan.condemn, CONDEMNED, seen, state).await;
                 }
+                self.write_number(replicas, plan, (seen, lower_by), hands, record, state).await
+            }
+            None => {
+                write_marks(plan, seen, hands, state).await?;
+                Ok(seen.deployment.clone())
             }
         }
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let Some(replicas) = *scale else { return Ok(seen.deployment.clone()) };
+    }
+
+    async fn write_number(
+        &self,
+        replicas: u32,
+        plan: &Plan,
+        (seen, lower_by): (&Seen, Instant),
+        hands: &Hands<'_>,
+        record: &Record,
+        state: &mut PoolState,
+    ) -> Result<DeploymentView, PassError> {
         let from = seen.deployment.replicas;
-        if replicas < from {
-            state.condemned.add(condemn, self.context.clock.now());
-        }
+        let before = self.context.clock.now();
+        let new = state.condemned.add(&plan.condemn, before);
         let written = match hands.scale(&seen.deployment, replicas, lower_by).await {
             Ok(written) => written,
             Err(error) => {
                 if error.may_be_done() {
-                    state.contest.tried(replicas);
+                    state.contest.tried(replicas, before);
                 }
                 if replicas < from && error.may_be_done() {
                     state.condemned.no_answer(from);
                 } else {
-                    state.condemned.take_back(condemn);
+                    state.condemned.take_back(&new);
                 }
                 return Err(error.into());
             }
@@ -104,27 +123,57 @@ impl Pass<'_> {
         let ids: BTreeSet<&WorkerId> = ids.iter().collect();
         let asked_at = self.context.clock.now();
         let questions = seen.pods.iter().filter(|pod| ids.contains(&pod.id));
-        let questions: Vec<_> = questions
-            .filter_map(|pod| Some(Ask::new(pod.id.clone(), pod.address(port)?, question)))
-            .collect();
+        let questions: Vec<_> = questions.filter_map(|pod| pod.ask(port, question)).collect();
+        let (mut accepted, mut refused) = (false, None);
         for (id, answer) in seen.client.ask_all(questions).await {
             match answer {
                 Ok(status) => {
+                    accepted = true;
                     state.members.answered(&id, Some(status), asked_at);
-                    if drains {
-                        state.drain_refused = None;
-                    }
                 }
                 // Its state is read anew before anything else is planned for it.
                 Err(error) => {
-                    if drains && matches!(error, FleetError::Refused { .. }) {
-                        state.drain_refused.get_or_insert_with(|| (error.to_string(), asked_at));
-                    }
                     tracing::debug!(pool = %self.name, worker = %id, %error, ?question, "no answer");
+                    if matches!(error, FleetError::Refused { .. }) {
+                        refused.get_or_insert_with(|| error.to_string());
+                    }
+                }
+            }
+        }
+        match refused.filter(|_| drains) {
+            Some(said) => {
+                state.drain_refused.get_or_insert((said, asked_at));
+            }
+            None if drains && accepted => state.drain_refused = None,
+            None => {}
+        }
+    }
+}
+
+/// Writes all marks, whatever becomes of one. Returns the first error.
+async fn write_marks(
+    plan: &Plan,
+    seen: &Seen,
+    hands: &Hands<'_>,
+    state: &mut PoolState,
+) -> Result<(), ApplyError> {
+    let mut failed = None;
+    for (ids, to_go) in [(&plan.unmark, false), (&plan.mark, true)] {
+        for (id, written) in hands.mark(with_uids(ids, &seen.pods), to_go).await {
+            match written {
+                Ok(version) => state.marks.wrote(id, to_go, Some(version)),
+                // The pod is gone, or another one by now.
+                Err(ApplyError::Conflict(_) | ApplyError::Gone(_)) => {}
+                Err(error) => {
+                    if error.may_be_done() {
+                        state.marks.wrote(id, to_go, None);
+                    }
+                    failed.get_or_insert(error);
                 }
             }
         }
     }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Asks those that Kubernetes may still take to sleep on, where there can be no pass.
@@ -134,8 +183,7 @@ pub(super) async fn keep_asleep(context: &Context, state: &mut PoolState) {
         return;
     }
     let client = context.fleet.with_token(&context.key.token(&state.uid));
-    let question = Question::Drain(DRAIN_TERM_SECONDS);
-    let questions = asleep.into_iter().map(|(id, address)| Ask::new(id, address, question));
+    let questions = asleep.into_iter().map(|(id, address)| Ask::new(id, address, CONDEMNED));
     for (worker, answer) in client.ask_all(questions).await {
         if let Err(error) = answer {
             tracing::debug!(%worker, %error, "its drain was not renewed");

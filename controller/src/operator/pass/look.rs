@@ -56,7 +56,7 @@ impl Pass<'_> {
                     return Err(PassError::TargetTaken { deployment: name.clone(), by });
                 }
                 state.follow_target(&deployment.uid);
-                state.condemned.learn(deployment.replicas);
+                state.condemned.learn(deployment.replicas, self.context.clock.now());
                 let pods = observer.target_pods(&valid.namespace, &deployment).await?;
                 let port = status_port.map(|number| StatusPort { number, names_are_known: false });
                 Ok(Seen { deployment, pods, port, client })

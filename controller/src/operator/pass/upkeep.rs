@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use reelpool_api::POOL_LABEL;
 
 use super::super::apply::Hands;
+use super::super::contest::Contest;
 use super::super::deployment::DeploymentView;
 use super::super::events::What;
 use super::super::state::{Applied, PoolState};
@@ -23,7 +24,7 @@ impl Pass<'_> {
         let name = wanted.metadata.name.clone().unwrap_or_default();
         let found = self.context.observer.deployment(hands.namespace, &name, state.last_write()).await?;
         if let Some(found) = &found {
-            state.condemned.learn(found.replicas);
+            state.condemned.learn(found.replicas, self.context.clock.now());
         }
         let hash = {
             let mut hasher = DefaultHasher::new();
@@ -33,6 +34,9 @@ impl Pass<'_> {
         let Some(found) = found else {
             // Those that were left behind may be busy: the new one begins with them.
             let left = self.context.observer.pods_made_by(hands.namespace, &self.pool.name_any(), &name);
+            // Whatever was known of the number was that of another Deployment.
+            state.contest = Contest::default();
+            state.condemned.clear();
             let made = hands.create(wanted, u32::try_from(left.len()).unwrap_or(u32::MAX)).await?;
             self.context.events.publish(
                 self.pool,
@@ -40,7 +44,6 @@ impl Pass<'_> {
                 &format!("created Deployment {name}"),
             );
             state.contest.wrote(made.replicas);
-            state.condemned.clear();
             return Ok(applied(state, hash, made));
         };
         if found.is_going {
