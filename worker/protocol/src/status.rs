@@ -116,3 +116,17 @@ pub struct DrainRequest {
     /// controller that dies leaves no worker asleep; asking again renews it.
     pub term_seconds: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_in_the_readme_is_one() {
+        let readme = include_str!("../../../README.md");
+        let example = readme.split("```json\n").filter_map(|rest| rest.split("```").next());
+        let example = example.into_iter().find(|json| json.starts_with("{\"worker\"")).unwrap();
+        let status: WorkerStatus = serde_json::from_str(example).unwrap();
+        assert!(status.drained && status.drain_lapses_in_ms.is_some(), "{status:?}");
+    }
+}
