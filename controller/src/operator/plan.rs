@@ -142,24 +142,17 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
 
 /// Plans how the number goes down.
 fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet<&WorkerId>) {
-    let at_once = fleet.leave == Leave::AtOnce;
-    if fleet.leave == Leave::NotNow {
-        plan.held = (!named.is_empty()).then_some(Held::QueueNotEmpty);
-        return;
+    match fleet.leave {
+        Leave::Drained => {}
+        // Nobody has a job in hand, so whom Kubernetes takes does not matter, nor can anybody be asked to sleep.
+        Leave::AtOnce if fleet.pods.len() > pods_of(fleet.current) => return plan.held = Some(Held::PodsGo),
+        Leave::AtOnce => return plan.scale = Some(decision.target),
+        Leave::NotNow => return plan.held = (!named.is_empty()).then_some(Held::QueueNotEmpty),
     }
     // The condemned sleep already. Where Kubernetes took others for them, the number goes down for them once more.
-    let is_to_go = |worker: &&Known| named.contains(&worker.id) || fleet.condemned.contains(&worker.id);
-    let may_go = |worker: &&Known| is_to_go(worker) && (at_once || may_be_removed(worker));
-    let leaving: Vec<&Known> = fleet.pods.iter().filter(may_go).collect();
-    // Nobody has a job in hand, so whom Kubernetes takes does not matter, nor can anybody be asked to sleep.
-    if at_once {
-        if fleet.pods.len() > pods_of(fleet.current) {
-            plan.held = Some(Held::PodsGo);
-        } else {
-            plan.scale = Some(decision.target);
-        }
-        return;
-    }
+    let is_to_go = |worker: &Known| named.contains(&worker.id) || fleet.condemned.contains(&worker.id);
+    let leaving: Vec<&Known> =
+        fleet.pods.iter().filter(|worker| is_to_go(worker) && may_be_removed(worker)).collect();
     // Nobody stays, so whom Kubernetes takes first does not matter.
     if decision.target == 0 {
         if leaving.len() == fleet.pods.len() {
