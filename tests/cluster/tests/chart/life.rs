@@ -20,6 +20,7 @@ fn an_upgrade_brings_the_new_crd_and_an_uninstall_keeps_what_is_dear() {
     assert!(!has_field(&plane, "paused"), "the previous CRD has the field already");
 
     let manifest = manifest_in(&installed);
+    make_namespace_of(&plane, &installed);
     plane.apply(&manifest);
     let uid = pool_uid(&plane);
     // As the operator does it.
@@ -34,8 +35,11 @@ fn an_upgrade_brings_the_new_crd_and_an_uninstall_keeps_what_is_dear() {
     eventually("the upgraded CRD is served", || has_field(&plane, "paused"));
     let pause = r#"{"spec":{"paused":true}}"#;
     eventually("the new field is taken", || {
-        let _ = plane.kubectl(&["patch", "workerpool", "cattube", "--type=merge", "-p", pause]).ok();
-        plane.kubectl(&["get", "workerpool", "cattube", "-o", "jsonpath={.spec.paused}"]).ok() == "true"
+        let _ = plane
+            .kubectl(&["patch", "workerpool", "cattube", "-n", "media", "--type=merge", "-p", pause])
+            .ok();
+        plane.kubectl(&["get", "workerpool", "cattube", "-n", "media", "-o", "jsonpath={.spec.paused}"]).ok()
+            == "true"
     });
     assert_eq!(pool_uid(&plane), uid);
     assert_eq!(key_of(&plane), "c2VjcmV0");
@@ -115,7 +119,16 @@ fn the_notes_name_things_that_are_there() {
     let endpoint = "aws.endpointURL=http://10.0.0.9:4566,crds.install=false";
     let notes = plane.helm(&["upgrade", RELEASE, &chart(), "-n", NAMESPACE, "--set", endpoint]).ok();
     assert!(notes.contains("extraEnvFrom") && notes.contains("http://10.0.0.9:4566/"), "{notes}");
+    make_namespace_of(&plane, &notes);
     plane.apply(&manifest_in(&notes));
+}
+
+/// Makes the namespace that the notes tell the user to make, if they do.
+fn make_namespace_of(plane: &ControlPlane, notes: &str) {
+    let made = notes.lines().find_map(|line| line.trim().strip_prefix("kubectl create namespace "));
+    if let Some(name) = made {
+        plane.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+    }
 }
 
 /// The manifest that the notes tell the user to apply.
@@ -164,7 +177,9 @@ fn has_field(plane: &ControlPlane, field: &str) -> bool {
 }
 
 fn pool_uid(plane: &ControlPlane) -> String {
-    let uid = plane.kubectl(&["get", "workerpool", "cattube", "-o", "jsonpath={.metadata.uid}"]).ok();
+    let uid = plane
+        .kubectl(&["get", "workerpool", "cattube", "-n", "media", "-o", "jsonpath={.metadata.uid}"])
+        .ok();
     assert!(!uid.is_empty());
     uid
 }
