@@ -290,7 +290,8 @@ impl Hands<'_> {
         Ok(self.write("the status of the pool", write).await?.resource_version().unwrap_or_default())
     }
 
-    async fn write<T>(
+    /// A write: in its turn, only while this process leads, and bounded in time.
+    pub(super) async fn write<T>(
         &self,
         what: &'static str,
         write: impl Future<Output = kube::Result<T>>,

@@ -16,7 +16,7 @@ use reelpool_api::condition::Reason as Why;
 use reelpool_api::{WorkerPool, WorkerPoolStatus};
 use serde_json::{Value, json};
 
-use super::apply::{ApplyError, bounded};
+use super::apply::ApplyError;
 use super::context::Context;
 use super::deployment::MANAGER;
 use super::status::{self, Facts, Finding, Findings};
@@ -118,12 +118,9 @@ fn patch(metadata: &ObjectMeta, message: String) -> Value {
 /// The answer is the pool, which cannot be read: only its metadata is.
 async fn write(context: &Context, namespace: &str, name: &str, patch: &Value) -> Result<(), ApplyError> {
     let pools: Api<super::Guarded> = Api::namespaced(context.client.clone(), namespace);
-    let _turn = context.turns.acquire().await;
-    if !context.rights.may_write() {
-        return Err(ApplyError::NotLeader(WHAT));
-    }
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    bounded(WHAT, pools.patch_status(name, &params, &Patch::Merge(patch))).await.map(|_| ())
+    let patch = Patch::Merge(patch);
+    context.hands(namespace).write(WHAT, pools.patch_status(name, &params, &patch)).await.map(|_| ())
 }
 
 #[cfg(test)]
