@@ -17,9 +17,9 @@ pub fn reelpool_worker() -> PathBuf {
 }
 
 fn find(name: &str) -> PathBuf {
-    // target/debug/deps/<test> → target/debug/<name>; a benchmark stands there too.
-    let test = std::env::current_exe().expect("the test knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("the test is in target/<profile>/deps");
+    // Tests and benchmarks are target/debug/deps/<test>, programs target/debug/<program>.
+    let own = std::env::current_exe().expect("a program knows its own path");
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("it is in target/<profile>");
     let binary = folder.join(name);
     assert!(
         binary.is_file(),

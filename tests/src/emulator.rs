@@ -79,8 +79,8 @@ impl Emulator {
         let endpoint = format!("http://127.0.0.1:{port}");
         Some(Self {
             port,
-            sqs: sqs_client(&endpoint),
-            s3: s3_client(&endpoint),
+            sqs: Self::sqs_at(&endpoint),
+            s3: Self::s3_at(&endpoint),
             _process: process,
             _folder: folder,
         })
@@ -90,6 +90,29 @@ impl Emulator {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A client for SQS at this endpoint.
+    #[must_use]
+    pub fn sqs_at(endpoint: &str) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(aws_sdk_sqs::config::Region::new(REGION))
+            .credentials_provider(credentials())
+            .endpoint_url(endpoint);
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// A client for S3 at this endpoint.
+    #[must_use]
+    pub fn s3_at(endpoint: &str) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+            .region(aws_sdk_s3::config::Region::new(REGION))
+            .credentials_provider(credentials())
+            .endpoint_url(endpoint)
+            .force_path_style(true);
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// The port that it listens on.
@@ -160,6 +183,12 @@ impl Emulator {
         self.s3.put_object().bucket(bucket).key(key).body(body).send().await.unwrap();
     }
 
+    /// The event that the bucket sent for this object, as another delivery of it would look.
+    pub async fn event_again(&self, bucket: &str, key: &str) -> String {
+        let object = self.s3.head_object().bucket(bucket).key(key).send().await.unwrap();
+        event(bucket, key, object.content_length().unwrap(), object.e_tag().unwrap().trim_matches('"'))
+    }
+
     /// Copies a whole bucket into the folder `into`, keys as paths. Returns the keys.
     pub async fn download_all(&self, bucket: &str, into: &std::path::Path) -> Vec<String> {
         let mut keys = Vec::new();
@@ -201,6 +230,24 @@ impl Emulator {
     }
 }
 
+/// What a bucket tells of a new object.
+#[must_use]
+pub fn event(bucket: &str, key: &str, size: i64, etag: &str) -> String {
+    serde_json::json!({"Records": [{
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": REGION,
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
+            "object": {"key": key, "size": size, "eTag": etag},
+        },
+    }]})
+    .to_string()
+}
+
 fn command(port: u16, folder: &TempDir) -> Command {
     let program = std::env::var_os("REELPOOL_MINISTACK")
         .map_or_else(|| crate::repository().join(".tools/python/bin/ministack"), PathBuf::from);
@@ -226,23 +273,4 @@ fn free_port() -> u16 {
 
 fn credentials() -> Credentials {
     Credentials::new("test", "test", None, None, "tests")
-}
-
-fn sqs_client(endpoint: &str) -> aws_sdk_sqs::Client {
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-        .region(aws_sdk_sqs::config::Region::new(REGION))
-        .credentials_provider(credentials())
-        .endpoint_url(endpoint);
-    aws_sdk_sqs::Client::from_conf(config.build())
-}
-
-fn s3_client(endpoint: &str) -> aws_sdk_s3::Client {
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
-        .region(aws_sdk_s3::config::Region::new(REGION))
-        .credentials_provider(credentials())
-        .endpoint_url(endpoint)
-        .force_path_style(true);
-    aws_sdk_s3::Client::from_conf(config.build())
 }

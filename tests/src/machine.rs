@@ -32,6 +32,12 @@ impl Machine {
         machine
     }
 
+    /// Where everything of this machine is kept: it goes when the machine does.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {

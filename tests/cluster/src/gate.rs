@@ -17,7 +17,8 @@ const BACKLOG: i32 = 128;
 type Serve = Arc<dyn Fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A listening port. While it is shut connections are refused, and nobody else gets the port.
-pub(crate) struct Gate {
+pub struct Gate {
+    address: Ipv4Addr,
     port: Port,
     serve: Serve,
     listening: Mutex<Option<Listening>>,
@@ -32,12 +33,28 @@ struct Listening {
 }
 
 impl Gate {
-    /// An open gate; `serve` is given every connection.
-    pub(crate) fn open<F>(serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    /// An open gate on the loopback's address; `serve` is given every connection.
+    pub fn open<F>(serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::open_on(Ipv4Addr::LOCALHOST, serve)
+    }
+
+    /// An open gate on every address of this machine: `serve` may ask a connection which was called.
+    pub fn open_everywhere<F>(serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::open_on(Ipv4Addr::UNSPECIFIED, serve)
+    }
+
+    fn open_on<F>(address: Ipv4Addr, serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let gate = Self {
+            address,
             port: Port::reserve(),
             serve: Arc::new(move |client| Box::pin(serve(client))),
             listening: Mutex::default(),
@@ -48,12 +65,13 @@ impl Gate {
     }
 
     /// The port's number.
-    pub(crate) fn port(&self) -> u16 {
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port.number()
     }
 
     /// Refuses new connections and closes those that are open.
-    pub(crate) fn shut(&self) {
+    pub fn shut(&self) {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(listening) = listening {
             listening.task.abort();
@@ -62,7 +80,7 @@ impl Gate {
     }
 
     /// Takes connections again.
-    pub(crate) fn open_again(&self) {
+    pub fn open_again(&self) {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if listening.is_some() {
             return;
@@ -94,7 +112,7 @@ impl Gate {
             socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         sockopt::set_socket_reuseport(&server, true).unwrap();
         sockopt::set_socket_reuseaddr(&server, true).unwrap();
-        bind(&server, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port())).unwrap();
+        bind(&server, &SocketAddrV4::new(self.address, self.port())).unwrap();
         listen(&server, BACKLOG).unwrap();
         let listener = TcpListener::from(server);
         listener.set_nonblocking(true).unwrap();

@@ -41,6 +41,7 @@ pub use control_plane::{ControlPlane, Qps, Settings};
 pub use crowd::{Behaviour, Crowd, CrowdReport, HELD, Interruption, Source};
 pub use daemon::Daemon;
 pub use folder::Folder;
+pub use gate::Gate;
 pub use kwok::{Kwok, KwokSettings};
 pub use memory_sqs::{Counts, MemorySqs};
 pub use node::{Node, image, image_name};

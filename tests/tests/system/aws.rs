@@ -93,7 +93,7 @@ async fn what_is_no_video_is_dead_and_what_is_told_twice_is_done_once() {
     let clip = Clip::default().file();
     cloud.emulator.upload("cats", "in/a.mp4", &clip).await;
     for _ in 0..2 {
-        let event = event_again(&cloud.emulator, "in/a.mp4").await;
+        let event = cloud.emulator.event_again("cats", "in/a.mp4").await;
         cloud
             .emulator
             .sqs
@@ -142,28 +142,6 @@ async fn a_queue_that_is_not_there() {
     let url = format!("{nobody}/000000000000/masters");
     let ended = cloud.up(&url, nobody).wait(Duration::from_secs(60)).expect_code(1);
     assert!(ended.error_line().contains(nobody), "{ended}");
-}
-
-/// The event that the bucket sent for this object, as another delivery of it would look.
-async fn event_again(emulator: &Emulator, key: &str) -> String {
-    let object = emulator.s3.head_object().bucket("cats").key(key).send().await.unwrap();
-    serde_json::json!({"Records": [{
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": "us-east-1",
-        "eventTime": "2026-01-01T00:00:00.000Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "bucket": {"name": "cats", "arn": "arn:aws:s3:::cats"},
-            "object": {
-                "key": key,
-                "size": object.content_length().unwrap(),
-                "eTag": object.e_tag().unwrap().trim_matches('"'),
-            },
-        },
-    }]})
-    .to_string()
 }
 
 /// Body, reason and detail of each dead letter.

@@ -1,0 +1,310 @@
+//! The fleet of processes: `reelpool up`, over folders and the embedded queue, or over SQS and S3.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use reelpool_cluster::Daemon;
+use reelpool_tests::process::{Listed, processes};
+use reelpool_tests::{Emulator, Machine, binaries, results};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cloud::{Cloud, MASTERS, RENDITIONS};
+use crate::proxy::Weather;
+use crate::shelf::Shelf;
+use crate::shell::{self, Shell};
+use crate::storm::{Blow, Sky, Strike};
+use crate::tally::Tally;
+use crate::verdict::Verdict;
+use crate::witness::Witness;
+use crate::work::{self, Job};
+
+/// Short: a killed worker's job is offered again soon.
+const VISIBILITY: Duration = Duration::from_secs(7);
+/// The most workers.
+const WORKERS: &str = "5";
+/// How long `reelpool up` may take to end once it is told to.
+const ENDS_WITHIN: Duration = Duration::from_secs(90);
+/// One that ended by itself is started again after so long, as by systemd.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Runs `videos` jobs of `seed` over the fleet of processes: with folders when the seed is even, with SQS and S3 when
+/// it is odd.
+pub async fn run(seed: u64, videos: usize) -> Verdict {
+    let cloud = !seed.is_multiple_of(2);
+    let tally = Tally::default();
+    let work = work::draw(seed, videos, cloud);
+    let cloud = if cloud { Some(Cloud::start(seed, VISIBILITY, tally.clone()).await) } else { None };
+    let shell = if cloud.is_some() { "processes, SQS and S3" } else { "processes, folders" };
+    let verdict = Verdict { shell, seed, faults: tally.clone(), ..Verdict::default() };
+    shell::run(OneMachine::start(cloud, tally), &work, verdict).await
+}
+
+/// `reelpool up` and what is done to it.
+struct OneMachine {
+    machine: Machine,
+    cloud: Option<Cloud>,
+    witness: Witness,
+    tally: Tally,
+    up: Option<Daemon>,
+    /// When it is started again, if it does not run.
+    up_at: Instant,
+    /// When each `reelpool up` was told to end or died, by its process id.
+    ended: BTreeMap<i32, SystemTime>,
+    /// The workers that the storm told to stop.
+    told: BTreeSet<i32>,
+    /// What was stopped, and when it goes on.
+    stopped: Vec<(Instant, Pid)>,
+    mended_at: Option<Instant>,
+    calm_at: Option<Instant>,
+}
+
+impl OneMachine {
+    fn start(cloud: Option<Cloud>, tally: Tally) -> Self {
+        let machine = Machine::new();
+        let witness = Witness::new(&machine.root().join("witness"));
+        let mut this = Self {
+            machine,
+            cloud,
+            witness,
+            tally,
+            up: None,
+            up_at: Instant::now(),
+            ended: BTreeMap::new(),
+            told: BTreeSet::new(),
+            stopped: Vec::new(),
+            mended_at: None,
+            calm_at: None,
+        };
+        this.start_up();
+        if let Some(cloud) = &this.cloud {
+            cloud.proxy.weather(Weather::Breeze);
+        }
+        this
+    }
+
+    fn start_up(&mut self) {
+        let endpoint = self.cloud.as_ref().map(|cloud| cloud.proxy.endpoint());
+        let mut command = Command::new(binaries::reelpool());
+        command.arg("up").arg("--data").arg(self.machine.data());
+        command.arg("--worker").arg(self.witness.program(endpoint.as_deref()));
+        command.args(["--ladder", "48p,32p", "--preset", "ultrafast", "--threads", "1"]);
+        command.args(["--max-workers", WORKERS, "--zero-after", "3", "--idle", "1", "--grace", "5"]);
+        command.args(["--visibility-timeout", &VISIBILITY.as_secs().to_string(), "--max-attempts", "100"]);
+        if let (Some(cloud), Some(endpoint)) = (&self.cloud, &endpoint) {
+            command.args(["--queue-url", &cloud.queue.url, "--endpoint-url", endpoint]);
+            command.args(["--masters", &format!("s3://{MASTERS}"), "--output", &format!("s3://{RENDITIONS}")]);
+        }
+        Emulator::give_credentials(&mut command);
+        self.up = Some(Daemon::spawn("reelpool up", &command, self.machine.root().join("up.log")));
+    }
+
+    fn up_pid(&self) -> Option<i32> {
+        self.up.as_ref().map(|up| up.pid().as_raw_nonzero().get())
+    }
+
+    /// The workers' processes, past those that have ended.
+    fn list(&self, program: &str) -> Vec<Listed> {
+        let of_us = |process: &Listed| {
+            let is_worker = program != "reelpool-worker" || process.command_line.contains(" --worker-id ");
+            process.is(program) && is_worker && !process.zombie && process.bears(self.machine.root())
+        };
+        let mut found: Vec<Listed> = processes().into_iter().filter(of_us).collect();
+        found.sort_by_key(|process| process.pid);
+        found
+    }
+
+    fn pick(&self, program: &str, whom: usize) -> Option<Pid> {
+        let found = self.list(program);
+        let one = found.get(whom.checked_rem(found.len())?)?;
+        Pid::from_raw(one.pid)
+    }
+
+    fn signal(&mut self, program: &str, whom: usize, signal: Signal, name: &'static str) -> Option<Pid> {
+        let pid = self.pick(program, whom)?;
+        kill_process(pid, signal).ok()?;
+        self.tally.count(name);
+        Some(pid)
+    }
+
+    fn stop(&mut self, pid: Option<Pid>, time: Duration) {
+        self.stopped.extend(pid.map(|pid| (Instant::now() + time, pid)));
+    }
+
+    /// `reelpool up` has just been told to end, or is dead.
+    fn up_ends(&mut self) {
+        if let Some(pid) = self.up_pid() {
+            self.ended.entry(pid).or_insert_with(SystemTime::now);
+        }
+    }
+}
+
+impl Shell for OneMachine {
+    fn sky(&self) -> Sky {
+        if self.cloud.is_some() { Sky::Cloud } else { Sky::Folders }
+    }
+
+    fn shelf(&self) -> Shelf {
+        self.cloud.as_ref().map_or_else(|| Shelf::Folder(self.machine.output()), Cloud::shelf)
+    }
+
+    fn workers(&self) -> usize {
+        self.list("reelpool-worker").len()
+    }
+
+    async fn ask(&mut self, job: &Job) {
+        match &self.cloud {
+            Some(cloud) => cloud.ask(job).await,
+            None if job.kind.is_video() => self.machine.add(&job.clip(), &job.name),
+            None => {
+                let text = self.machine.root().join("text");
+                std::fs::write(&text, "This is no video.\n".repeat(50)).unwrap();
+                self.machine.add(&text, &job.name);
+            }
+        }
+    }
+
+    async fn strike(&mut self, blow: Blow) {
+        const WORKER: &str = "reelpool-worker";
+        const FFMPEG: &str = "ffmpeg";
+        match blow.strike {
+            Strike::KillWorker => {
+                self.signal(WORKER, blow.whom, Signal::KILL, "worker killed");
+            }
+            Strike::TermWorker => {
+                let told = self.signal(WORKER, blow.whom, Signal::TERM, "worker told to stop");
+                self.told.extend(told.map(|pid| pid.as_raw_nonzero().get()));
+            }
+            Strike::StopWorker(time) => {
+                let pid = self.signal(WORKER, blow.whom, Signal::STOP, "worker stopped");
+                self.stop(pid, time);
+            }
+            Strike::KillFfmpeg => {
+                self.signal(FFMPEG, blow.whom, Signal::KILL, "ffmpeg killed");
+            }
+            Strike::StopFfmpeg(time) => {
+                let pid = self.signal(FFMPEG, blow.whom, Signal::STOP, "ffmpeg stopped");
+                self.stop(pid, time);
+            }
+            Strike::KillController(time) => {
+                // Its workers are told by the kernel, before we hear of its end.
+                self.up_ends();
+                if let Some(mut up) = self.up.take() {
+                    self.tally.count("controller killed");
+                    up.kill();
+                    self.up_at = Instant::now() + time;
+                }
+            }
+            Strike::TermController(time) => {
+                if let Some(up) = &mut self.up
+                    && up.runs()
+                {
+                    self.tally.count("controller told to stop");
+                    let now = SystemTime::now();
+                    up.signal(Signal::TERM);
+                    self.ended.entry(up.pid().as_raw_nonzero().get()).or_insert(now);
+                    self.up_at = Instant::now() + time;
+                }
+            }
+            Strike::StopController(time) => {
+                if let Some(up) = &mut self.up
+                    && up.runs()
+                {
+                    self.tally.count("controller stopped");
+                    up.signal(Signal::STOP);
+                    let pid = up.pid();
+                    self.stop(Some(pid), time);
+                }
+            }
+            Strike::Partition(time) => {
+                if let Some(cloud) = &self.cloud {
+                    cloud.proxy.cut_off();
+                    self.mended_at = Some(Instant::now() + time);
+                }
+            }
+            Strike::Squall(time) => {
+                if let Some(cloud) = &self.cloud {
+                    self.tally.count("squall");
+                    cloud.proxy.weather(Weather::Squall);
+                    self.calm_at = Some(Instant::now() + time);
+                }
+            }
+            Strike::KillApiServer(_) | Strike::CutOffOperator(_) | Strike::DeletePod => {}
+        }
+    }
+
+    async fn look_after(&mut self) {
+        let now = Instant::now();
+        self.stopped.retain(|(at, pid)| {
+            let goes_on = *at <= now;
+            if goes_on {
+                // It may have been killed meanwhile.
+                let _ = kill_process(*pid, Signal::CONT);
+            }
+            !goes_on
+        });
+        if let Some(cloud) = &self.cloud {
+            if self.mended_at.take_if(|at| *at <= now).is_some() {
+                cloud.proxy.reconnect();
+            }
+            if self.calm_at.take_if(|at| *at <= now).is_some() {
+                cloud.proxy.weather(Weather::Breeze);
+            }
+        }
+        if self.up.as_mut().is_some_and(|up| !up.runs()) {
+            self.up_ends();
+            self.up = None;
+            self.up_at = self.up_at.max(now + AGAIN);
+        }
+        if self.up.is_none() && self.up_at <= now {
+            self.start_up();
+        }
+    }
+
+    async fn calm(&mut self) {
+        for (_, pid) in self.stopped.drain(..) {
+            let _ = kill_process(pid, Signal::CONT);
+        }
+        if let Some(cloud) = &self.cloud {
+            cloud.proxy.weather(Weather::Calm);
+            if self.mended_at.take().is_some() {
+                cloud.proxy.reconnect();
+            }
+        }
+        self.calm_at = None;
+        self.up_at = Instant::now();
+    }
+
+    async fn left(&self) -> u64 {
+        match &self.cloud {
+            Some(cloud) => cloud.left().await,
+            None => {
+                let counts = self.machine.queue().counts().unwrap();
+                counts.waiting + counts.in_flight + counts.delayed
+            }
+        }
+    }
+
+    async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {
+        if let Some(mut up) = self.up.take() {
+            self.ended.insert(up.pid().as_raw_nonzero().get(), SystemTime::now());
+            up.signal(Signal::TERM);
+            let _ = tokio::task::block_in_place(|| up.wait(ENDS_WITHIN));
+        }
+        verdict.workers = self.witness.workers();
+        verdict.interrupted = self.witness.interrupted(&self.told, &self.ended);
+        let processes = processes().into_iter().filter(|one| one.bears(self.machine.root()) && !one.zombie);
+        verdict.leftovers.extend(processes.map(|process| process.command_line));
+        let scratch = results::files(&self.machine.data().join("scratch"));
+        verdict.leftovers.extend(scratch.iter().map(|file| file.display().to_string()));
+        match &self.cloud {
+            Some(cloud) => cloud.take_dead_letters().await,
+            None => {
+                let queue = self.machine.queue();
+                verdict.leftovers.extend(queue.integrity_check().unwrap());
+                let letters = queue.dead_letters(10_000).unwrap();
+                letters.into_iter().map(|letter| letter.body).collect()
+            }
+        }
+    }
+}

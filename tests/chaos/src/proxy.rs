@@ -1,0 +1,276 @@
+//! A proxy between the programs and the emulator of SQS and S3 that spoils what passes, in both directions, and notes
+//! who has which message in hand.
+//!
+//! It listens under every address of this machine: a program that is given an endpoint of its own (`127.1.2.3:PORT`) is
+//! known by it.
+
+mod answer;
+mod call;
+mod deed;
+mod hands;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reelpool_cluster::Gate;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+pub use self::call::Call;
+pub use self::deed::Deed;
+pub use self::hands::Held;
+
+use self::answer::Body;
+use self::hands::Hands;
+use crate::seed::stream;
+use crate::tally::Tally;
+
+/// How the weather is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Weather {
+    /// Everything passes.
+    Calm,
+    /// A few of a hundred requests go wrong.
+    Breeze,
+    /// Half of them do.
+    Squall,
+}
+
+impl Weather {
+    /// Of a thousand requests, so many go wrong.
+    fn permille(self) -> u32 {
+        match self {
+            Self::Calm => 0,
+            Self::Breeze => 40,
+            Self::Squall => 500,
+        }
+    }
+}
+
+/// The proxy; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    gate: Gate,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    seed: u64,
+    weather: AtomicU8,
+    /// How many of each kind of call there were: with the seed, what becomes of the next.
+    calls: Mutex<HashMap<Call, u64>>,
+    number: AtomicU64,
+    tally: Tally,
+    hands: Hands,
+    /// A message that was given to somebody and is to be given to somebody else as well.
+    repeat: Mutex<Option<(IpAddr, Bytes)>>,
+    /// So many times the next message is given to others too, whatever the weather.
+    copies: AtomicU64,
+}
+
+impl Proxy {
+    /// A proxy before the service on the loopback's `port`, for workers with this visibility timeout. It begins calm.
+    #[must_use]
+    pub fn start(port: u16, seed: u64, visibility: Duration, tally: Tally) -> Self {
+        let shared = Arc::new(Shared {
+            upstream: format!("127.0.0.1:{port}"),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            seed,
+            weather: AtomicU8::new(Weather::Calm as u8),
+            calls: Mutex::default(),
+            number: AtomicU64::new(0),
+            tally,
+            hands: Hands::new(visibility),
+            repeat: Mutex::default(),
+            copies: AtomicU64::new(0),
+        });
+        let gate = Gate::open_everywhere({
+            let shared = Arc::clone(&shared);
+            move |client| {
+                let shared = Arc::clone(&shared);
+                async move { shared.serve(client).await }
+            }
+        });
+        Self { gate, shared }
+    }
+
+    /// The endpoint by which whoever uses it is known as `who`, an address of the loopback.
+    #[must_use]
+    pub fn endpoint_of(&self, who: IpAddr) -> String {
+        format!("http://{who}:{}", self.gate.port())
+    }
+
+    /// The endpoint for who need not be known.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.endpoint_of(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Changes the weather.
+    pub fn weather(&self, weather: Weather) {
+        self.shared.weather.store(weather as u8, Ordering::Relaxed);
+    }
+
+    /// Refuses connections and closes those that are open.
+    pub fn cut_off(&self) {
+        self.shared.tally.count("partition");
+        self.gate.shut();
+    }
+
+    /// Takes connections again.
+    pub fn reconnect(&self) {
+        self.gate.open_again();
+    }
+
+    /// Gives the next message that is received to so many others too, each with the answer that the first one got.
+    pub fn copy_next(&self, copies: u64) {
+        self.shared.copies.store(copies, Ordering::SeqCst);
+    }
+
+    /// The worker at this address has died: it has nothing in hand any more.
+    pub fn died(&self, who: IpAddr) {
+        self.shared.hands.died(who, SystemTime::now());
+    }
+
+    /// Every message that anybody has had in hand, and from when to when.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        self.shared.hands.all()
+    }
+
+    /// How many requests have come.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.number.load(Ordering::Relaxed)
+    }
+}
+
+/// The connection is to end here: nobody is told why.
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "cut by the storm")
+}
+
+impl Shared {
+    async fn serve(self: Arc<Self>, client: TcpStream) {
+        let Ok(who) = client.local_addr().map(|address| address.ip()) else { return };
+        let service = service_fn(move |request| {
+            let shared = Arc::clone(&self);
+            async move { shared.answer(who, request).await }
+        });
+        // What goes wrong with a connection is the client's to see.
+        let _ =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service).await;
+    }
+
+    fn weather(&self) -> Weather {
+        match self.weather.load(Ordering::Relaxed) {
+            0 => Weather::Calm,
+            1 => Weather::Breeze,
+            _ => Weather::Squall,
+        }
+    }
+
+    /// What becomes of this call: by the seed, its kind, and how many of its kind there were before.
+    fn deed(&self, call: Call) -> Deed {
+        let ordinal = {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let ordinal = calls.entry(call).or_default();
+            *ordinal += 1;
+            *ordinal
+        };
+        let mut random = stream(self.seed, &format!("{call:?} {ordinal}"));
+        if random.u32(..1000) < self.weather().permille() { Deed::draw(&mut random, call) } else { Deed::Pass }
+    }
+
+    async fn answer(&self, who: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+        self.number.fetch_add(1, Ordering::Relaxed);
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let call = Call::of(&head);
+        let deed = self.deed(call);
+        if let Some(name) = deed.name() {
+            self.tally.count(name);
+        }
+        match deed {
+            Deed::DropRequest => return Err(cut()),
+            Deed::Fail | Deed::Throttle => return Ok(answer::refusal(call, deed)),
+            Deed::LateRequest(time) => sleep(time).await,
+            _ => {}
+        }
+        if call == Call::Receive {
+            // Who asks for the next has nothing in hand.
+            self.hands.asks(who, SystemTime::now());
+            if let Some(copy) = self.copy_for(who) {
+                self.tally.count("message repeated");
+                self.hands.received(who, &copy, SystemTime::now());
+                return Ok(answer::json(copy));
+            }
+        }
+        self.hands.before(who, call, &body, SystemTime::now());
+        let (answer_head, answer_body) = self.forward(head, body).await?;
+        match deed {
+            Deed::DropAnswer => return Err(cut()),
+            Deed::LateAnswer(time) => sleep(time).await,
+            _ => {}
+        }
+        if call == Call::Receive && answer_head.status.is_success() {
+            self.hands.received(who, &answer_body, SystemTime::now());
+            let wanted = self.copies.load(Ordering::SeqCst) > 0;
+            if (deed == Deed::Repeat || wanted) && hands::has_message(&answer_body) {
+                let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
+                *repeat = Some((who, answer_body.clone()));
+            }
+        }
+        answer::spoiled(deed, call, answer_head, answer_body)
+    }
+
+    /// The answer that somebody else got to the same question.
+    fn copy_for(&self, who: IpAddr) -> Option<Bytes> {
+        let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, copy) = repeat.as_ref()?;
+        if *first == who {
+            return None;
+        }
+        let copy = copy.clone();
+        let left = self.copies.load(Ordering::SeqCst).saturating_sub(1);
+        self.copies.store(left, Ordering::SeqCst);
+        if left == 0 {
+            *repeat = None;
+        }
+        Some(copy)
+    }
+
+    async fn forward(
+        &self,
+        mut head: http::request::Parts,
+        body: Bytes,
+    ) -> Result<(http::response::Parts, Bytes), io::Error> {
+        let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        head.uri = format!("http://{}{path}", self.upstream).parse().map_err(io::Error::other)?;
+        let request = Request::from_parts(head, Full::new(body));
+        let answer = self.client.request(request).await.map_err(io::Error::other)?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        Ok((head, body))
+    }
+}
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;

@@ -1,0 +1,126 @@
+//! A run over one of the shells: what is asked comes in, the storm goes over it, then it is calm until all is done.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::reader::Reader;
+use crate::shelf::Shelf;
+use crate::storm::{self, Blow, Sky};
+use crate::verdict::Verdict;
+use crate::work::Job;
+
+/// How often a run looks what is due.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often the reader looks at the shelf.
+const READ_EVERY: Duration = Duration::from_secs(1);
+/// The storm outlasts the last job's coming by so long.
+const BEYOND: Duration = Duration::from_secs(8);
+/// The queue is empty when every look for so long said so.
+const EMPTY_FOR: Duration = Duration::from_secs(3);
+/// Ten times what it takes; what failed often is tried again only after minutes.
+const DONE_WITHIN: Duration = Duration::from_secs(900);
+/// How long the fleet may take to go to zero.
+const ZERO_WITHIN: Duration = Duration::from_secs(180);
+const TELL_EVERY: Duration = Duration::from_secs(15);
+
+/// A fleet under fire, and the hands that do it harm.
+pub trait Shell {
+    /// What can be done to it.
+    fn sky(&self) -> Sky;
+    /// Where its renditions end up.
+    fn shelf(&self) -> Shelf;
+    /// How many workers there are now.
+    fn workers(&self) -> usize;
+    /// Asks for a job.
+    fn ask(&mut self, job: &Job) -> impl Future<Output = ()>;
+    /// Does this to it.
+    fn strike(&mut self, blow: Blow) -> impl Future<Output = ()>;
+    /// Starts again what was killed, wakes what was stopped, mends what was cut, each when its time has come.
+    fn look_after(&mut self) -> impl Future<Output = ()>;
+    /// Ends whatever is still being done to it.
+    fn calm(&mut self) -> impl Future<Output = ()>;
+    /// How many messages are in the queue, in whatever state.
+    fn left(&self) -> impl Future<Output = u64>;
+    /// Ends it, and counts what only it can: who was interrupted, what was left behind. Returns the dead letters'
+    /// bodies.
+    fn close(&mut self, verdict: &mut Verdict) -> impl Future<Output = Vec<String>>;
+}
+
+/// Runs `work` over `shell` and fills in the verdict.
+pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> Verdict {
+    let start = Instant::now();
+    let length = work.last().map_or(Duration::ZERO, |job| job.at) + BEYOND;
+    let blows = storm::draw(verdict.seed, shell.sky(), length);
+    let shelf = shell.shelf();
+    let mut reader = Reader::default();
+    let mut read = Instant::now();
+    let (mut jobs, mut storm) = (work.iter().peekable(), blows.iter().peekable());
+    while jobs.peek().is_some() || storm.peek().is_some() {
+        while let Some(job) = jobs.next_if(|job| job.at <= start.elapsed()) {
+            shell.ask(job).await;
+        }
+        while let Some(blow) = storm.next_if(|blow| blow.at <= start.elapsed()) {
+            shell.strike(*blow).await;
+        }
+        shell.look_after().await;
+        if read.elapsed() >= READ_EVERY {
+            reader.look(&shelf).await;
+            read = Instant::now();
+        }
+        sleep(LOOK).await;
+    }
+    shell.calm().await;
+    let empty_since = until_empty(&mut shell, &mut reader, &shelf, &verdict).await;
+    verdict.left = shell.left().await;
+    let zero = Instant::now();
+    while verdict.left == 0 && zero.elapsed() < ZERO_WITHIN {
+        if shell.workers() == 0 {
+            verdict.to_zero = Some(empty_since.elapsed());
+            break;
+        }
+        shell.look_after().await;
+        sleep(LOOK).await;
+    }
+    let dead = shell.close(&mut verdict).await;
+    let dead: BTreeSet<String> = crate::cloud::names(&dead, work);
+    verdict.judge(work, reader.close(&shelf).await, &dead);
+    verdict.took = start.elapsed();
+    verdict
+}
+
+/// Waits until the queue is empty and stays so, or for long enough. Returns since when it is.
+async fn until_empty<S: Shell>(
+    shell: &mut S,
+    reader: &mut Reader,
+    shelf: &Shelf,
+    verdict: &Verdict,
+) -> Instant {
+    let start = Instant::now();
+    let mut told = start;
+    let mut empty_since = None;
+    loop {
+        let left = shell.left().await;
+        if left > 0 {
+            empty_since = None;
+        }
+        let since = *empty_since.get_or_insert_with(Instant::now);
+        if (left == 0 && since.elapsed() >= EMPTY_FOR) || start.elapsed() >= DONE_WITHIN {
+            return since;
+        }
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            eprintln!(
+                "{} {}: {left} messages, {} workers, {:.0} s after the storm",
+                verdict.shell,
+                verdict.seed,
+                shell.workers(),
+                start.elapsed().as_secs_f64()
+            );
+        }
+        shell.look_after().await;
+        reader.look(shelf).await;
+        sleep(READ_EVERY / 4).await;
+    }
+}
