@@ -55,7 +55,7 @@ impl World {
             .with_state(Arc::clone(&upstream));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let folder = tempfile::tempdir().unwrap();
         let (user, ca) = (folder.path().join("user"), folder.path().join("ca"));
         std::fs::write(&ca, "").unwrap();
