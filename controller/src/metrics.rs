@@ -154,6 +154,11 @@ impl Metrics {
         self.pools.scaled(pool, self.clock.now());
     }
 
+    /// So many workers of this pool were drained to go and stayed.
+    pub fn spared(&self, pool: &PoolName, workers: usize) {
+        self.pools.spared(pool, workers, self.clock.now());
+    }
+
     /// What is known of this pool now.
     pub fn pool(&self, pool: &PoolName, facts: PoolFacts) {
         self.pools.set(pool, facts, self.clock.now());

@@ -71,6 +71,7 @@ fn a_pool_has_series_of_its_own_as_long_as_it_is_there() {
     metrics.pool(&name("others"), facts(None));
     metrics.scaled(&name("masters"));
     metrics.scaled(&name("masters"));
+    metrics.spared(&name("masters"), 3);
     let before = text(&metrics);
     for (series, expected) in [
         ("reelpool_desired_workers", 21.0),
@@ -85,6 +86,7 @@ fn a_pool_has_series_of_its_own_as_long_as_it_is_there() {
         ("reelpool_queue_in_flight", 31.0),
         ("reelpool_queue_delayed", 32.0),
         ("reelpool_scale_writes_total", 2.0),
+        ("reelpool_other_pods_taken_total", 3.0),
     ] {
         let series = format!("{series}{{namespace=\"cattube\",pool=\"masters\"}}");
         assert!((value(&before, &series) - expected).abs() < 1e-9, "{series}");

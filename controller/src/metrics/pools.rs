@@ -19,6 +19,7 @@ struct Pool {
     /// The last answer of the queue and when it was asked.
     depth: Option<(QueueDepth, Timestamp)>,
     scale_writes: u64,
+    other_pods_taken: u64,
     first_seen: Timestamp,
 }
 
@@ -70,6 +71,12 @@ impl Pools {
         pool.scale_writes += 1;
     }
 
+    pub fn spared(&self, name: &PoolName, workers: usize, now: Timestamp) {
+        let mut pools = self.lock();
+        let pool = pools.entry(name.clone()).or_insert_with(|| Pool::seen(now));
+        pool.other_pods_taken += u64::try_from(workers).unwrap_or(u64::MAX);
+    }
+
     pub fn forget(&self, name: &PoolName) {
         self.lock().remove(name);
     }
@@ -93,7 +100,7 @@ impl Pools {
 
 impl Pool {
     fn seen(now: Timestamp) -> Self {
-        Self { facts: None, depth: None, scale_writes: 0, first_seen: now }
+        Self { facts: None, depth: None, scale_writes: 0, other_pods_taken: 0, first_seen: now }
     }
 }
 
@@ -123,6 +130,14 @@ fn all(pools: &BTreeMap<PoolName, Pool>, out: &mut String, now: Timestamp) {
     head(out, name, help, "counter");
     for (pool, known) in pools {
         sample(out, name, pool, known.scale_writes);
+    }
+    let (name, help) = (
+        "reelpool_other_pods_taken_total",
+        "Workers that were drained to go and stayed: Kubernetes took others, or the number rose again first.",
+    );
+    head(out, name, help, "counter");
+    for (pool, known) in pools {
+        sample(out, name, pool, known.other_pods_taken);
     }
 }
 

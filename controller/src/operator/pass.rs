@@ -273,6 +273,7 @@ impl Pass<'_> {
                 spared.len()
             );
             tracing::warn!(pool = %self.name, "{note}");
+            self.context.metrics.spared(self.name, spared.len());
             self.context.events.publish(self.pool, What::OtherPodsTaken, &note);
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Server<'a> {
 pub(crate) enum User<'a> {
     Certificate(&'a Issued),
     Token(&'a str),
+    /// The server knows who it is without being told.
+    Nobody,
 }
 
 /// Writes a kubeconfig; JSON is YAML.
@@ -24,6 +26,7 @@ pub(crate) fn write(file: &Path, server: &Server, ca: &Path, user: &User) {
     let user = match user {
         User::Certificate(issued) => json!({"client-certificate": issued.cert, "client-key": issued.key}),
         User::Token(token) => json!({"token": token}),
+        User::Nobody => json!({}),
     };
     let mut cluster = json!({"server": server.url, "certificate-authority": ca});
     if let Some(name) = server.name {

@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod api_proxy;
 mod audit;
 mod background;
 mod certificates;
@@ -35,6 +36,7 @@ mod tools;
 mod wait;
 mod wire;
 
+pub use api_proxy::{ApiProxy, Call, Deed};
 pub use audit::{Audit, Deletion, Request};
 pub use certificates::Issued;
 pub use control_plane::{ControlPlane, Qps, Settings};

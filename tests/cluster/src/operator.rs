@@ -77,13 +77,30 @@ pub struct Operator {
     identity: String,
 }
 
-/// What its HTTP server answered.
+/// What an HTTP server answered.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
     /// The body.
     pub body: String,
+}
+
+impl Answer {
+    /// What the HTTP server at `address` answers to a GET of `path`.
+    pub fn of(address: SocketAddr, path: &str) -> std::io::Result<Self> {
+        let mut connection = TcpStream::connect_timeout(&address, ANSWERS_WITHIN)?;
+        connection.set_read_timeout(Some(ANSWERS_WITHIN))?;
+        // HTTP/1.0: the answer ends with the connection.
+        write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let mut bytes = Vec::new();
+        connection.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let unreadable = || std::io::Error::other(format!("no HTTP: {text}"));
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(unreadable)?;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(unreadable)?;
+        Ok(Self { status, body: body.to_owned() })
+    }
 }
 
 impl Operator {
@@ -153,21 +170,7 @@ impl Operator {
     /// GET; `None` when there is no answer.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Answer> {
-        self.try_get(path).ok()
-    }
-
-    fn try_get(&self, path: &str) -> std::io::Result<Answer> {
-        let mut connection = TcpStream::connect_timeout(&self.address, ANSWERS_WITHIN)?;
-        connection.set_read_timeout(Some(ANSWERS_WITHIN))?;
-        // HTTP/1.0: the answer ends with the connection.
-        write!(connection, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address)?;
-        let mut bytes = Vec::new();
-        connection.read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let unreadable = || std::io::Error::other(format!("no HTTP: {text}"));
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(unreadable)?;
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(unreadable)?;
-        Ok(Answer { status, body: body.to_owned() })
+        Answer::of(self.address, path).ok()
     }
 
     /// Its metrics; none at all when there is no answer.

@@ -9,6 +9,7 @@ mod ledger;
 mod pods;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ use crate::memory_sqs::MemorySqs;
 use ledger::Ledger;
 pub use ledger::{CrowdReport, Interruption};
 
-/// A message that says this is worked on until [`Crowd::release`], and then for as long as any other.
+/// A message that begins with this is worked on until [`Crowd::release`], and then for as long as any other. What follows
+/// it names its group, for [`Crowd::release_group`].
 pub const HELD: &str = "held";
 
 /// Where the workers' messages come from.
@@ -69,7 +71,7 @@ impl Default for Behaviour {
 #[derive(Debug)]
 pub struct Crowd {
     ledger: Arc<Ledger>,
-    gate: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
     _background: Background,
 }
 
@@ -78,9 +80,21 @@ pub struct Crowd {
 struct Shared {
     behaviour: Behaviour,
     ledger: Arc<Ledger>,
-    /// Whether held jobs may end.
-    gate: watch::Receiver<bool>,
+    gate: watch::Receiver<Gate>,
     queues: worker::Queues,
+}
+
+/// Which held jobs may end.
+#[derive(Debug, Default)]
+struct Gate {
+    all: bool,
+    groups: BTreeSet<String>,
+}
+
+impl Gate {
+    fn is_open(&self, group: &str) -> bool {
+        self.all || self.groups.contains(group)
+    }
 }
 
 impl Crowd {
@@ -90,7 +104,7 @@ impl Crowd {
     pub fn start(plane: &ControlPlane, namespace: &str, source: Source, behaviour: Behaviour) -> Self {
         let background = Background::new("crowd");
         let ledger = Arc::new(Ledger::default());
-        let (gate, is_open) = watch::channel(false);
+        let (gate, is_open) = watch::channel(Gate::default());
         let shared = Shared {
             behaviour,
             ledger: Arc::clone(&ledger),
@@ -105,12 +119,19 @@ impl Crowd {
     /// Lets the jobs of messages end that said [`HELD`]. Those that come later are held again only after
     /// [`Self::hold`].
     pub fn release(&self) {
-        self.gate.send_replace(true);
+        self.gate.send_modify(|gate| gate.all = true);
+    }
+
+    /// The same for the messages of one group only, such as `a` of `held a`.
+    pub fn release_group(&self, group: &str) {
+        self.gate.send_modify(|gate| {
+            gate.groups.insert(group.to_owned());
+        });
     }
 
     /// Holds jobs again, those that came since the last release included.
     pub fn hold(&self) {
-        self.gate.send_replace(false);
+        self.gate.send_replace(Gate::default());
     }
 
     /// What has happened so far.

@@ -206,10 +206,10 @@ impl Worker {
         };
         self.state.begin_job(JobId::of(&master, &Ladder::default()), &message.receipt, &master);
         self.state.stage(Stage::Transcoding);
-        if message.body == HELD {
+        if let Some(group) = message.body.strip_prefix(HELD) {
             let mut gate = self.shared.gate.clone();
             // When the crowd is gone, so is this task.
-            let _ = gate.wait_for(|open| *open).await;
+            let _ = gate.wait_for(|gate| gate.is_open(group.trim())).await;
         }
         sleep(self.length(&message.body)).await;
         self.state.stage(Stage::Committing);

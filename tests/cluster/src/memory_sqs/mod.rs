@@ -74,6 +74,11 @@ impl MemorySqs {
         self.at(url).send(count, body);
     }
 
+    /// Throws away what is in the queue, also what is in flight: the holds on it are lost.
+    pub fn purge(&self, url: &str) {
+        self.at(url).purge();
+    }
+
     /// What is in the queue now.
     #[must_use]
     pub fn counts(&self, url: &str) -> Counts {

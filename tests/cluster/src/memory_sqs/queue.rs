@@ -101,6 +101,13 @@ impl MemoryQueue {
         self.arrived.notify_waiters();
     }
 
+    pub(super) fn purge(&self) {
+        let mut inner = self.lock();
+        inner.waiting.clear();
+        inner.in_flight.clear();
+        inner.ends.clear();
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let mut inner = self.lock();
         inner.sweep(Instant::now());

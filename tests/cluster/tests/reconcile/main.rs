@@ -10,6 +10,8 @@ mod owned;
 mod place;
 mod quiet;
 mod rollout;
+mod spared;
+mod steps;
 mod targets;
 mod told;
 mod writers;
