@@ -19,7 +19,8 @@ pub fn reelpool_worker() -> PathBuf {
 fn find(name: &str) -> PathBuf {
     // Tests and benchmarks are target/debug/deps/<test>, programs target/debug/<program>.
     let own = std::env::current_exe().expect("a program knows its own path");
-    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("it is in target/<profile>");
+    let folder =
+        own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("it is in target/<profile>");
     let binary = folder.join(name);
     assert!(
         binary.is_file(),

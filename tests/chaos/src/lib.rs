@@ -19,6 +19,8 @@
 )]
 
 pub mod cloud;
+pub mod cluster;
+pub mod kubelet;
 pub mod one_machine;
 pub mod proxy;
 pub mod reader;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use reelpool_chaos::{Verdict, one_machine, work};
+use reelpool_chaos::{Verdict, cluster, one_machine, work};
 
 /// Runs real jobs through the real programs under a seeded storm of faults, and counts from outside.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ struct Arguments {
 enum Shell {
     /// `reelpool up`: odd seeds over SQS and S3, even ones over folders.
     OneMachine,
+    /// The operator on a real control plane, over pods that are real worker processes.
+    Cluster,
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         let verdict = runtime.block_on(async {
             match arguments.shell {
                 Shell::OneMachine => one_machine::run(seed, arguments.jobs).await,
+                Shell::Cluster => cluster::run(seed, arguments.jobs).await,
             }
         });
         println!("{verdict}");

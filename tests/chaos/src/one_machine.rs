@@ -93,7 +93,12 @@ impl OneMachine {
         command.args(["--visibility-timeout", &VISIBILITY.as_secs().to_string(), "--max-attempts", "100"]);
         if let (Some(cloud), Some(endpoint)) = (&self.cloud, &endpoint) {
             command.args(["--queue-url", &cloud.queue.url, "--endpoint-url", endpoint]);
-            command.args(["--masters", &format!("s3://{MASTERS}"), "--output", &format!("s3://{RENDITIONS}")]);
+            command.args([
+                "--masters",
+                &format!("s3://{MASTERS}"),
+                "--output",
+                &format!("s3://{RENDITIONS}"),
+            ]);
         }
         Emulator::give_credentials(&mut command);
         self.up = Some(Daemon::spawn("reelpool up", &command, self.machine.root().join("up.log")));

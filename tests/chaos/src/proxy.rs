@@ -195,7 +195,11 @@ impl Shared {
             *ordinal
         };
         let mut random = stream(self.seed, &format!("{call:?} {ordinal}"));
-        if random.u32(..1000) < self.weather().permille() { Deed::draw(&mut random, call) } else { Deed::Pass }
+        if random.u32(..1000) < self.weather().permille() {
+            Deed::draw(&mut random, call)
+        } else {
+            Deed::Pass
+        }
     }
 
     async fn answer(&self, who: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {

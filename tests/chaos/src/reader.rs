@@ -104,7 +104,8 @@ async fn follow(shelf: &Shelf, name: &str, bytes: &[u8]) -> Result<Manifest, Str
     }
     for rendition in &manifest.renditions {
         let file = beside(name, &rendition.path);
-        let found = shelf.read(&file).await.ok_or_else(|| format!("{name} names {file}, which is not there"))?;
+        let found =
+            shelf.read(&file).await.ok_or_else(|| format!("{name} names {file}, which is not there"))?;
         let sum: String = Sha256::digest(&found).iter().map(|byte| format!("{byte:02x}")).collect();
         if sum != rendition.sha256 {
             return Err(format!("{file} is not what {name} says"));

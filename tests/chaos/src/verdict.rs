@@ -122,7 +122,8 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let to_zero = self.to_zero.map_or_else(|| "never".to_owned(), |time| format!("{:.1}", time.as_secs_f64()));
+        let to_zero =
+            self.to_zero.map_or_else(|| "never".to_owned(), |time| format!("{:.1}", time.as_secs_f64()));
         write!(
             f,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {to_zero} | {:.0} | {} | {}: {} |",

@@ -86,7 +86,10 @@ impl Witness {
             for (at, job) in stopped_busy(&log) {
                 let orphaned = parents.get(&parent).is_some_and(|end| at + CLOCK >= *end);
                 if !told.contains(&worker) && !orphaned {
-                    found.push(format!("worker {worker} of {parent} at {}: {job}", Timestamp::try_from(at).unwrap()));
+                    found.push(format!(
+                        "worker {worker} of {parent} at {}: {job}",
+                        Timestamp::try_from(at).unwrap()
+                    ));
                 }
             }
         }
@@ -98,7 +101,8 @@ impl Witness {
         let mut logs = BTreeMap::new();
         for entry in std::fs::read_dir(&self.folder).unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((parent, worker)) = name.strip_suffix(".log").and_then(|name| name.split_once('-')) else {
+            let Some((parent, worker)) = name.strip_suffix(".log").and_then(|name| name.split_once('-'))
+            else {
                 continue;
             };
             let log = std::fs::read(entry.path()).unwrap();
@@ -142,7 +146,9 @@ mod tests {
     fn a_worker_that_is_told_to_stop_with_a_job_in_hand_is_found_unless_somebody_else_told_it() {
         let folder = tempfile::tempdir().unwrap();
         let witness = Witness::new(folder.path());
-        for (name, log) in [("10-11.log", BUSY), ("10-12.log", IDLE), ("20-21.log", BUSY), ("10-13.log", BUSY)] {
+        for (name, log) in
+            [("10-11.log", BUSY), ("10-12.log", IDLE), ("20-21.log", BUSY), ("10-13.log", BUSY)]
+        {
             std::fs::write(folder.path().join(name), log).unwrap();
         }
         let at = |text: &str| SystemTime::from(text.parse::<Timestamp>().unwrap());

@@ -46,8 +46,10 @@ impl Call {
             };
         }
         // `/bucket` is about a bucket, `/bucket/key` about an object.
-        let is_object = head.uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
-        let asks_more = head.uri.query().is_some_and(|query| query.contains("upload") || query.contains("list-type"));
+        let is_object =
+            head.uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
+        let asks_more =
+            head.uri.query().is_some_and(|query| query.contains("upload") || query.contains("list-type"));
         match head.method {
             Method::GET if is_object && !asks_more => Self::Get,
             Method::HEAD => Self::Head,
