@@ -7,6 +7,8 @@
 //! real worker process ([`kubelet`]). Between the programs and the emulator of SQS and S3 stands a proxy ([`proxy`])
 //! that fails, delays, cuts, spoils and repeats in both directions, and notes who has which message in hand.
 //!
+//! Beside the storm stands one fault by itself: one message for several workers at once ([`duplicates`]).
+//!
 //! A reader follows the outputs meanwhile ([`reader`]); at the end the store, the queue, the process table and the API
 //! server's audit log are counted ([`verdict`]). Which of two things comes first in a run is up to the machine: a seed
 //! repeats what happens and when, not every interleaving.
@@ -20,6 +22,7 @@
 
 pub mod cloud;
 pub mod cluster;
+pub mod duplicates;
 pub mod kubelet;
 pub mod one_machine;
 pub mod proxy;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use reelpool_chaos::{Verdict, cluster, one_machine, work};
+use reelpool_chaos::{Verdict, cluster, duplicates, one_machine, work};
 
 /// Runs real jobs through the real programs under a seeded storm of faults, and counts from outside.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Shell {
     OneMachine,
     /// The operator on a real control plane, over pods that are real worker processes.
     Cluster,
+    /// No storm: as many messages as --jobs says, each delivered to five workers at once.
+    Duplicates,
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
@@ -45,13 +47,21 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.shell == Shell::Duplicates {
+        let cost = runtime.block_on(duplicates::run(arguments.jobs));
+        println!("{cost}");
+        for broken in &cost.broken {
+            println!("BROKEN: {broken}");
+        }
+        return if cost.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let mut broken = 0;
     println!("{}", Verdict::head());
     for seed in arguments.seeds {
         let verdict = runtime.block_on(async {
             match arguments.shell {
                 Shell::OneMachine => one_machine::run(seed, arguments.jobs).await,
-                Shell::Cluster => cluster::run(seed, arguments.jobs).await,
+                Shell::Cluster | Shell::Duplicates => cluster::run(seed, arguments.jobs).await,
             }
         });
         println!("{verdict}");

@@ -12,6 +12,7 @@ mod hands;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -26,6 +27,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reelpool_cluster::Gate;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 pub use self::call::Call;
@@ -80,6 +82,8 @@ struct Shared {
     hands: Hands,
     /// A message that was given to somebody and is to be given to somebody else as well.
     repeat: Mutex<Option<(IpAddr, Bytes)>>,
+    /// Wakes those that wait for a message when there is one to repeat.
+    repeats: Notify,
     /// So many times the next message is given to others too, whatever the weather.
     copies: AtomicU64,
 }
@@ -98,6 +102,7 @@ impl Proxy {
             tally,
             hands: Hands::new(visibility),
             repeat: Mutex::default(),
+            repeats: Notify::new(),
             copies: AtomicU64::new(0),
         });
         let gate = Gate::open_everywhere({
@@ -152,6 +157,12 @@ impl Proxy {
     #[must_use]
     pub fn held(&self) -> Vec<Held> {
         self.shared.hands.all()
+    }
+
+    /// How many workers have a message in hand now.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        self.shared.hands.all().iter().filter(|held| held.to.is_none()).count()
     }
 
     /// How many requests have come.
@@ -220,14 +231,17 @@ impl Shared {
         if call == Call::Receive {
             // Who asks for the next has nothing in hand.
             self.hands.asks(who, SystemTime::now());
-            if let Some(copy) = self.copy_for(who) {
+        }
+        self.hands.before(who, call, &body, SystemTime::now());
+        let (answer_head, answer_body) = tokio::select! {
+            biased;
+            copy = self.copy_for(who), if call == Call::Receive => {
                 self.tally.count("message repeated");
                 self.hands.received(who, &copy, SystemTime::now());
                 return Ok(answer::json(copy));
             }
-        }
-        self.hands.before(who, call, &body, SystemTime::now());
-        let (answer_head, answer_body) = self.forward(head, body).await?;
+            answered = self.forward(head, body) => answered?,
+        };
         match deed {
             Deed::DropAnswer => return Err(cut()),
             Deed::LateAnswer(time) => sleep(time).await,
@@ -239,13 +253,26 @@ impl Shared {
             if (deed == Deed::Repeat || wanted) && hands::has_message(&answer_body) {
                 let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
                 *repeat = Some((who, answer_body.clone()));
+                self.repeats.notify_waiters();
             }
         }
         answer::spoiled(deed, call, answer_head, answer_body)
     }
 
-    /// The answer that somebody else got to the same question.
-    fn copy_for(&self, who: IpAddr) -> Option<Bytes> {
+    /// Waits for a message that somebody else got and this one is to get as well.
+    async fn copy_for(&self, who: IpAddr) -> Bytes {
+        loop {
+            // From here on nobody's call is missed.
+            let mut called = pin!(self.repeats.notified());
+            called.as_mut().enable();
+            if let Some(copy) = self.take_copy(who) {
+                return copy;
+            }
+            called.await;
+        }
+    }
+
+    fn take_copy(&self, who: IpAddr) -> Option<Bytes> {
         let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
         let (first, copy) = repeat.as_ref()?;
         if *first == who {

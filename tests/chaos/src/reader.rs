@@ -41,6 +41,12 @@ impl Reader {
         }
     }
 
+    /// How many manifests it has seen.
+    #[must_use]
+    pub fn manifests(&self) -> usize {
+        self.manifests.len()
+    }
+
     async fn read(&mut self, shelf: &Shelf, name: &str) {
         let Some(bytes) = shelf.read(name).await else {
             return self.complaints.push(format!("{name} was listed and is not there"));

@@ -15,8 +15,9 @@ use crate::work::Job;
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the reader looks at the shelf.
 const READ_EVERY: Duration = Duration::from_secs(1);
-/// The storm outlasts the last job's coming by so long.
-const BEYOND: Duration = Duration::from_secs(8);
+/// The storm goes on until so many of a hundred videos are done, and no longer than this.
+const UNTIL_PERCENT: usize = 85;
+const LONGEST_STORM: Duration = Duration::from_secs(600);
 /// The queue is empty when every look for so long said so.
 const EMPTY_FOR: Duration = Duration::from_secs(3);
 /// Ten times what it takes; what failed often is tried again only after minutes.
@@ -51,23 +52,27 @@ pub trait Shell {
 /// Runs `work` over `shell` and fills in the verdict.
 pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> Verdict {
     let start = Instant::now();
-    let length = work.last().map_or(Duration::ZERO, |job| job.at) + BEYOND;
-    let blows = storm::draw(verdict.seed, shell.sky(), length);
     let shelf = shell.shelf();
     let mut reader = Reader::default();
-    let mut read = Instant::now();
-    let (mut jobs, mut storm) = (work.iter().peekable(), blows.iter().peekable());
-    while jobs.peek().is_some() || storm.peek().is_some() {
+    let (mut read, mut told) = (Instant::now(), Instant::now());
+    let enough = work.iter().filter(|job| job.kind.is_video()).count() * UNTIL_PERCENT / 100;
+    let (mut jobs, mut storm) = (work.iter().peekable(), storm::draw(verdict.seed, shell.sky()).peekable());
+    while jobs.peek().is_some() || (reader.manifests() < enough && start.elapsed() < LONGEST_STORM) {
         while let Some(job) = jobs.next_if(|job| job.at <= start.elapsed()) {
             shell.ask(job).await;
         }
         while let Some(blow) = storm.next_if(|blow| blow.at <= start.elapsed()) {
-            shell.strike(*blow).await;
+            shell.strike(blow).await;
         }
         shell.look_after().await;
         if read.elapsed() >= READ_EVERY {
             reader.look(&shelf).await;
             read = Instant::now();
+        }
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let (done, workers, time) = (reader.manifests(), shell.workers(), start.elapsed().as_secs());
+            eprintln!("{} {}: {time} s, {done} done, {workers} workers", verdict.shell, verdict.seed);
         }
         sleep(LOOK).await;
     }

@@ -64,17 +64,15 @@ pub enum Sky {
     Cluster,
 }
 
-/// The strikes of `seed` in a run of this `length`.
-#[must_use]
-pub fn draw(seed: u64, sky: Sky, length: Duration) -> Vec<Blow> {
+/// The strikes of `seed`, one after the other; whoever asks for them says when it is enough.
+pub fn draw(seed: u64, sky: Sky) -> impl Iterator<Item = Blow> {
     let mut random = stream(seed, "storm");
-    let (mut at, mut blows) = (FIRST, Vec::new());
-    while at < length {
-        let strike = strike(&mut random, sky);
-        blows.push(Blow { at, strike, whom: random.usize(..) });
+    let mut at = FIRST;
+    std::iter::repeat_with(move || {
+        let blow = Blow { at, strike: strike(&mut random, sky), whom: random.usize(..) };
         at += Duration::from_secs_f64(PAUSE.start + random.f64() * (PAUSE.end - PAUSE.start));
-    }
-    blows
+        blow
+    })
 }
 
 fn strike(random: &mut Rng, sky: Sky) -> Strike {
@@ -118,11 +116,11 @@ fn strike(random: &mut Rng, sky: Sky) -> Strike {
 mod tests {
     use super::*;
 
-    const LENGTH: Duration = Duration::from_secs(60);
+    const MANY: usize = 100;
 
     #[test]
     fn a_seed_always_brings_the_same_storm() {
-        let storm = |seed| format!("{:?}", draw(seed, Sky::Cluster, LENGTH));
+        let storm = |seed| format!("{:?}", draw(seed, Sky::Cluster).take(MANY).collect::<Vec<_>>());
         assert_eq!(storm(7), storm(7));
         assert_ne!(storm(7), storm(8));
     }
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn nobody_is_struck_with_what_is_not_there() {
         for seed in 0..50 {
-            for blow in draw(seed, Sky::Folders, LENGTH) {
+            for blow in draw(seed, Sky::Folders).take(MANY) {
                 let elsewhere = matches!(
                     blow.strike,
                     Strike::Partition(_)

@@ -62,6 +62,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// A video, asked for at once; `number` says which of the clips it is.
+    #[must_use]
+    pub fn video(number: usize, name: String) -> Self {
+        Self { at: Duration::ZERO, name, kind: Kind::Video, clip: number % CLIPS.len() }
+    }
+
     /// The video, as a file. Only for jobs that have one.
     #[must_use]
     pub fn clip(&self) -> PathBuf {
