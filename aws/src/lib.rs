@@ -1,6 +1,7 @@
 //! One configuration for every AWS client: the standard chain of credentials, a region, bounded calls; and what
 //! their errors mean in words.
 
+mod answered;
 mod bounded;
 
 use std::error::Error as StdError;
@@ -13,6 +14,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::result::SdkError;
 
+pub use answered::AnsweredAt;
 pub use bounded::BoundedAnswers;
 
 /// What to do when no credentials were found.

@@ -65,7 +65,7 @@ impl Desk {
         tracing::info!(id = message.id, receives = message.receives, "received");
         let mut hold = self.heartbeat.hold(&message.receipt);
         let mut life = Life::new(message.receives, self.queue.max_attempts());
-        let mut steps = Steps::new(self, &message);
+        let mut steps = Steps::new(self, &message, hold.beats());
         loop {
             let action = life.action().clone();
             let fact = if action.settles() {
@@ -101,6 +101,7 @@ impl Desk {
         match &fact {
             Fact::Failed(failure) if *action == Action::CleanUp => {
                 tracing::warn!(reason = failure.reason, detail = failure.detail, "could not clean up");
+                steps.leave().await;
                 self.end_job(steps, None);
             }
             // The job is over; its message is settled when the others are.
@@ -108,7 +109,12 @@ impl Desk {
                 steps.leave().await;
                 self.end_job(steps, Some(failed(failure)));
             }
-            _ if *action == Action::CleanUp => self.end_job(steps, None),
+            Fact::ClaimedElsewhere(_) => self.end_job(steps, Some(Outcome::ClaimedElsewhere)),
+            _ if *action == Action::CleanUp => {
+                // Where it was cut short, the claim is still there.
+                steps.leave().await;
+                self.end_job(steps, None);
+            }
             _ => {}
         }
         fact
@@ -131,6 +137,14 @@ impl Desk {
                 let delay = backoff::delay(message.receives, fastrand::u32(..));
                 self.end_job(steps, Some(retried(failure, delay)));
                 self.try_to("try again later", || self.queue.extend(receipt, delay)).await
+            }
+            Action::Wait(left) => {
+                let visibility = self.heartbeat.visibility();
+                let delay = backoff::wait(*left, visibility, message.receives, fastrand::u32(..));
+                // The queue refuses what would go over its longest hold.
+                let delay = delay.min(steps.may_hold().unwrap_or(delay));
+                tracing::info!(?delay, "another worker has the job: looking again later");
+                self.try_to("wait for another worker", || self.queue.extend(receipt, delay)).await
             }
             Action::DeadLetter(failure) => {
                 let Failure { reason, detail, .. } = failure;
@@ -202,6 +216,7 @@ impl Desk {
             Outcome::Failed { reason, detail } => {
                 tracing::error!(master, reason, detail, "given up for good");
             }
+            Outcome::ClaimedElsewhere => tracing::info!(master, "another worker is at it"),
             Outcome::HandedBack => tracing::info!(master, "handed back"),
             Outcome::HoldLost => tracing::warn!(master, "the hold was lost: someone else may have it"),
         }

@@ -20,6 +20,19 @@ pub fn delay(receives: u32, random: u32) -> Duration {
     half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
+/// The delay after which a message is looked at again whose job another worker has in hand for another `left`, as far
+/// as is known: doubling with the receives up to 15 min, and up to half as much again by chance.
+///
+/// Never less than half of `visibility`: if both have the same message, as a queue that delivers twice may bring about,
+/// the one who works on it extends its hold before this delay has passed.
+#[must_use]
+pub fn wait(left: Duration, visibility: Duration, receives: u32, random: u32) -> Duration {
+    let first = left.max(visibility / 2);
+    let doublings = receives.saturating_sub(1).min(16);
+    let whole = first.saturating_mul(1 << doublings).min(LONGEST.max(first));
+    whole.saturating_add((whole / 2).mul_f64(f64::from(random) / f64::from(u32::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +44,17 @@ mod tests {
             let delay = delay(receives, random);
             prop_assert!(delay >= FIRST / 2 && delay <= LONGEST);
             prop_assert!(super::delay(receives.saturating_add(1), random) >= delay);
+        }
+
+        #[test]
+        fn a_wait_lasts_at_least_as_long_as_the_claim_and_outlives_a_beat(
+            left in 0..100_000_u64, visibility in 3..=43_200_u64, receives in 0..u32::MAX, random: u32,
+        ) {
+            let (left, visibility) = (Duration::from_secs(left), Duration::from_secs(visibility));
+            let wait = wait(left, visibility, receives, random);
+            prop_assert!(wait >= left && wait > visibility / 3);
+            prop_assert!(wait <= LONGEST.max(left).max(visibility / 2).mul_f64(1.51));
+            prop_assert!(super::wait(left, visibility, receives.saturating_add(1), random) >= wait);
         }
     }
 

@@ -42,13 +42,25 @@ impl Heartbeat {
     pub fn hold(&self, receipt: &str) -> Hold {
         let (release, released) = oneshot::channel();
         let (tell, lost) = watch::channel(false);
+        let (count, beats) = watch::channel(0);
         let (queue, receipt, visibility) = (Arc::clone(&self.queue), receipt.to_owned(), self.visibility);
         let beating = self.runtime.spawn(async move {
-            if !beat(&*queue, &receipt, visibility, released).await {
+            let kept = || count.send_modify(|beats| *beats += 1);
+            if !beat(&*queue, &receipt, visibility, released, kept).await {
                 let _ = tell.send(true);
             }
         });
-        Hold { release: Some(release), lost, beating: Some(beating) }
+        Hold { release: Some(release), lost, beats, beating: Some(beating) }
+    }
+
+    /// The thread's runtime, for what must not be starved by the job either.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// For how long a message is hidden at a time.
+    pub(crate) fn visibility(&self) -> Duration {
+        self.visibility
     }
 }
 
@@ -57,6 +69,7 @@ impl Heartbeat {
 pub struct Hold {
     release: Option<oneshot::Sender<()>>,
     lost: watch::Receiver<bool>,
+    beats: watch::Receiver<u64>,
     beating: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -76,6 +89,12 @@ impl Hold {
         *self.lost.borrow()
     }
 
+    /// Changes each time the hold is extended; ends when it is released or lost.
+    #[must_use]
+    pub fn beats(&self) -> watch::Receiver<u64> {
+        self.beats.clone()
+    }
+
     /// Ends the heartbeat. When it returns, no extension is under way that could undo what is done next.
     pub async fn release(&mut self) {
         self.release.take();
@@ -85,12 +104,13 @@ impl Hold {
     }
 }
 
-/// Extends the hold until `released` ends. Returns whether it was still held then.
+/// Extends the hold until `released` ends, telling `kept` of each time. Returns whether it was still held then.
 async fn beat(
     queue: &dyn Queue,
     receipt: &str,
     visibility: Duration,
     mut released: oneshot::Receiver<()>,
+    kept: impl Fn(),
 ) -> bool {
     let received = Instant::now();
     let cap = queue.longest_hold().map(|longest| received + longest);
@@ -115,6 +135,7 @@ async fn beat(
             Ok(Ok(())) => {
                 held_until = asked + ask;
                 next = asked + ask / 3;
+                kept();
             }
             Ok(Err(QueueError::HoldLost)) => return false,
             failed => {
@@ -199,7 +220,7 @@ mod tests {
 
     async fn held_after(queue: &Scripted, run: Duration) -> Option<bool> {
         let (_release, released) = oneshot::channel();
-        timeout(run, beat(queue, "r", VISIBILITY, released)).await.ok()
+        timeout(run, beat(queue, "r", VISIBILITY, released, || {})).await.ok()
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,13 +6,18 @@
 //! knows no clock, so every order of events can be tried in a test.
 //!
 //! What it guarantees, whatever facts it is told: [`Action::Delete`] only when every job of the message is
-//! committed or was found so, [`Action::DeadLetter`] only with a reason, and an end in a bounded number of steps.
+//! committed or was found so, [`Action::DeadLetter`] only with a reason, and an end in a bounded number of steps. It
+//! waits for another worker only while the message has receives to spare.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How many receives a message may have for each failing attempt it is granted: hand-backs (a rollout, Ctrl-C) and
 /// killed workers count as receives too, and are not the job's fault.
 const RECEIVES_PER_ATTEMPT: u32 = 5;
+
+/// How many receives are kept for work: a message that has no more than these left waits for nobody.
+const RECEIVES_FOR_WORK: u32 = 2;
 
 /// After how many receives a message is given up that never got as far as to fail, when one that fails is given up
 /// after `max_attempts`.
@@ -26,10 +31,12 @@ pub fn max_receives(max_attempts: u32) -> u32 {
 pub enum Action {
     /// Read the message's body.
     Parse,
-    /// Look whether job number `job` (from 0) is done already.
+    /// Look whether job number `job` (from 0) is done already or another worker is at it, and claim it.
     Claim {
         /// Which of the message's jobs.
         job: usize,
+        /// Whether to work on it even if another worker is at it.
+        regardless: bool,
     },
     /// Fetch its master.
     Fetch,
@@ -47,6 +54,8 @@ pub enum Action {
     Delete,
     /// Make the message visible again after a growing delay.
     TryAgain(Failure),
+    /// Make the message visible again later: another worker is at a job of it, which may take so long.
+    Wait(Duration),
     /// Move the message to the dead-letter queue.
     DeadLetter(Failure),
     /// Make the message visible again now: the worker shuts down.
@@ -59,7 +68,15 @@ impl Action {
     /// Whether this settles the message itself; the worker then has it in hand no more.
     #[must_use]
     pub fn settles(&self) -> bool {
-        matches!(self, Self::Delete | Self::TryAgain(_) | Self::DeadLetter(_) | Self::HandBack | Self::LetGo)
+        matches!(
+            self,
+            Self::Delete
+                | Self::TryAgain(_)
+                | Self::Wait(_)
+                | Self::DeadLetter(_)
+                | Self::HandBack
+                | Self::LetGo
+        )
     }
 }
 
@@ -73,6 +90,8 @@ pub enum Fact {
     },
     /// A manifest for this job exists.
     FoundDone,
+    /// Another worker is at this job, for as long as this, as far as is known.
+    ClaimedElsewhere(Duration),
     /// The step was done.
     Done,
     /// Another attempt's manifest was there first.
@@ -125,6 +144,8 @@ pub struct Life {
     job: usize,
     /// The first permanent failure of any of the message's jobs; the others are still worked on.
     given_up: Option<Failure>,
+    /// For how long other workers will be at jobs of the message, where they are.
+    elsewhere: Option<Duration>,
     /// The step that is being done.
     doing: Action,
 }
@@ -145,7 +166,7 @@ impl Life {
         } else {
             Action::Parse
         };
-        Self { receives, max_attempts, jobs: 0, job: 0, given_up: None, doing }
+        Self { receives, max_attempts, jobs: 0, job: 0, given_up: None, elsewhere: None, doing }
     }
 
     /// What is to be done now.
@@ -182,6 +203,10 @@ impl Life {
                 Some(self.claim_or_settle())
             }
             Fact::FoundDone | Fact::CommitLost => Some(Action::CleanUp),
+            Fact::ClaimedElsewhere(left) => {
+                self.elsewhere = self.elsewhere.max(Some(left));
+                Some(self.next_job())
+            }
             Fact::Done => Some(self.done()),
         }
     }
@@ -205,7 +230,13 @@ impl Life {
 
     fn claim_or_settle(&mut self) -> Action {
         if self.job < self.jobs {
-            return Action::Claim { job: self.job };
+            // To wait takes a receive, and must not be what a job is given up for.
+            let regardless = self.receives.saturating_add(RECEIVES_FOR_WORK) > self.max_attempts;
+            return Action::Claim { job: self.job, regardless };
+        }
+        // Before a job is given up with its message, the others in it are to be done.
+        if let Some(left) = self.elsewhere.take() {
+            return Action::Wait(left);
         }
         self.given_up.take().map_or(Action::Delete, Action::DeadLetter)
     }

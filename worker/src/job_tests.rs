@@ -8,6 +8,9 @@ fn permanent() -> Fact {
     Fact::Failed(Failure::permanent("no_video", "there is no picture"))
 }
 
+/// Another worker has the job for another while.
+const ELSEWHERE: Fact = Fact::ClaimedElsewhere(Duration::from_secs(90));
+
 /// What can come of an action.
 fn facts(action: &Action) -> Vec<Fact> {
     let mut facts = vec![Fact::Done, transient(), permanent(), Fact::HoldLost, Fact::Stopped];
@@ -16,7 +19,12 @@ fn facts(action: &Action) -> Vec<Fact> {
             facts.remove(0);
             facts.extend((0..=3).map(|jobs| Fact::Parsed { jobs }));
         }
-        Action::Claim { .. } => facts.push(Fact::FoundDone),
+        Action::Claim { regardless, .. } => {
+            facts.push(Fact::FoundDone);
+            if !regardless {
+                facts.push(ELSEWHERE);
+            }
+        }
         Action::Commit => facts.push(Fact::CommitLost),
         _ => {}
     }
@@ -53,7 +61,7 @@ fn every_life(receives: u32, end: &mut dyn FnMut(&Path)) -> usize {
 
 #[test]
 fn the_plain_life() {
-    let mut life = Life::new(1, 3);
+    let mut life = Life::new(1, 20);
     let mut seen = vec![life.action().clone()];
     while life.advance(match life.action() {
         Action::Parse => Fact::Parsed { jobs: 1 },
@@ -63,7 +71,7 @@ fn the_plain_life() {
     }
     let expected = [
         Action::Parse,
-        Action::Claim { job: 0 },
+        Action::Claim { job: 0, regardless: false },
         Action::Fetch,
         Action::Probe,
         Action::Transcode,
@@ -117,7 +125,7 @@ fn a_permanent_failure_ends_in_the_dead_letter_queue_with_its_reason_and_the_oth
     let mut fact = Fact::Parsed { jobs: 2 };
     while life.advance(fact) {
         fact = match life.action() {
-            Action::Claim { job } => {
+            Action::Claim { job, .. } => {
                 claimed.push(*job);
                 Fact::Done
             }
@@ -175,4 +183,53 @@ fn a_shutdown_hands_back_all_that_is_not_committed() {
             }
         }
     });
+}
+
+#[test]
+fn a_job_that_another_worker_has_is_waited_for_and_the_others_are_done() {
+    let mut life = Life::new(1, 20);
+    let mut claimed = Vec::new();
+    let mut fact = Fact::Parsed { jobs: 3 };
+    while life.advance(fact) {
+        fact = match life.action() {
+            Action::Claim { job, regardless: false } => {
+                claimed.push(*job);
+                if *job == 1 { ELSEWHERE } else { Fact::Done }
+            }
+            // The message is neither deleted nor given up while a job of it is not done.
+            Action::Probe if claimed == [0] => permanent(),
+            Action::Delete | Action::DeadLetter(_) => panic!("{:?}", life.action()),
+            _ => Fact::Done,
+        };
+    }
+    assert_eq!(claimed, [0, 1, 2]);
+    assert_eq!(life.action(), &Action::Wait(Duration::from_secs(90)));
+}
+
+#[test]
+fn nothing_is_waited_for_but_another_workers_job_and_that_always() {
+    let mut waited = 0;
+    every_life(1, &mut |path| {
+        let waits = path.iter().any(|(action, _)| matches!(action, Action::Wait(_)));
+        let elsewhere = path.iter().any(|(_, fact)| *fact == ELSEWHERE);
+        waited += usize::from(waits);
+        assert!(!waits || elsewhere, "{path:?}");
+        let gone = path.iter().any(|(action, _)| matches!(action, Action::Delete | Action::DeadLetter(_)));
+        assert!(!(elsewhere && gone), "the message is gone, and a job of it is another worker's: {path:?}");
+    });
+    assert!(waited > 100, "{waited}");
+}
+
+#[test]
+fn the_last_receives_are_for_work() {
+    let waits = |receives, max_attempts| {
+        let mut life = Life::new(receives, max_attempts);
+        life.advance(Fact::Parsed { jobs: 1 });
+        matches!(life.action(), Action::Claim { regardless: false, .. })
+    };
+    for (max_attempts, last_wait) in [(1, 0), (2, 0), (3, 1), (5, 3), (20, 18)] {
+        for receives in 1..=max_attempts + 2 {
+            assert_eq!(waits(receives, max_attempts), receives <= last_wait, "{receives} of {max_attempts}");
+        }
+    }
 }

@@ -8,6 +8,7 @@
 pub mod args;
 pub mod attempt;
 pub mod backoff;
+pub mod claim;
 pub mod events;
 pub mod hex;
 pub mod hold;

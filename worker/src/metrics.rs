@@ -83,6 +83,7 @@ impl Metrics {
                 self.holds_lost.inc();
                 "hold_lost"
             }
+            Outcome::ClaimedElsewhere => "claimed_elsewhere",
         };
         self.jobs.with_label_values(&[label]).inc();
     }

@@ -141,6 +141,7 @@ impl State {
             Outcome::Retried { .. } => &mut totals.retried,
             Outcome::Failed { .. } => &mut totals.failed,
             Outcome::HandedBack | Outcome::HoldLost => &mut totals.handed_back,
+            Outcome::ClaimedElsewhere => &mut totals.claimed_elsewhere,
         };
         *counter += 1;
     }

@@ -75,6 +75,7 @@ impl Summary {
             Outcome::Retried { reason, detail, .. } => End::NotDone { why: format!("{reason}: {detail}") },
             Outcome::HandedBack => End::NotDone { why: "handed back, the next run goes on".to_owned() },
             Outcome::HoldLost => End::NotDone { why: "another worker may have it".to_owned() },
+            Outcome::ClaimedElsewhere => End::NotDone { why: "another worker has it".to_owned() },
         };
         let key = (master.clone(), job);
         let is_settled = self.rows.get(&key).is_some_and(|row| !matches!(row.end, End::NotDone { .. }));

@@ -68,10 +68,12 @@ fn a_job_counts_once_and_done_stays_done() {
     let retried = Outcome::Retried { reason: "store_unavailable".into(), detail: "503".into(), delay_ms: 5 };
     let (cat, source) = (Some(id("cat.mp4")), source("cat.mp4"));
     summary.ended(cat, Some(&source), &retried, 1);
+    summary.ended(cat, Some(&source), &Outcome::ClaimedElsewhere, 1);
     assert_eq!((summary.done(), summary.failed()), (0, 0));
     summary.ended(cat, Some(&source), &committed(), 2);
     summary.ended(cat, Some(&source), &Outcome::AlreadyDone, 3);
     summary.ended(cat, Some(&source), &Outcome::HoldLost, 4);
+    summary.ended(cat, Some(&source), &Outcome::ClaimedElsewhere, 5);
     assert_eq!((summary.done(), summary.failed()), (1, 0));
     assert!(summary.render("out", Duration::ZERO).contains("1280x720"));
     // The same master under another ladder is another job.

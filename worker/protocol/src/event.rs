@@ -62,4 +62,6 @@ pub enum Outcome {
     HandedBack,
     /// The hold was lost: someone else may have the job.
     HoldLost,
+    /// Another worker is at it; its message comes back later, to see whether it was done.
+    ClaimedElsewhere,
 }

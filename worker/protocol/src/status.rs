@@ -78,7 +78,7 @@ pub struct JobStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Looking whether someone has finished it already.
+    /// Looking whether someone has finished it already, or is at it.
     Claiming,
     /// Fetching the master.
     Fetching,
@@ -105,6 +105,9 @@ pub struct Totals {
     pub failed: u64,
     /// Jobs handed back.
     pub handed_back: u64,
+    /// Jobs left alone because another worker was at them.
+    #[serde(default)]
+    pub claimed_elsewhere: u64,
     /// Wall time of the committed jobs from receive to delete, in milliseconds, summed.
     pub committed_ms: u64,
 }

@@ -93,13 +93,14 @@ fn any_status() -> impl Strategy<Value = WorkerStatus> {
         .prop_map(|(job_id, attempt, source, stage, permille, speed_milli, left_ms, held_for_ms)| {
             JobStatus { job_id, attempt, source, stage, permille, speed_milli, left_ms, held_for_ms }
         });
-    let totals = any::<[u64; 6]>().prop_map(
-        |[committed, already_done, retried, failed, handed_back, committed_ms]| Totals {
+    let totals = any::<[u64; 7]>().prop_map(
+        |[committed, already_done, retried, failed, handed_back, claimed_elsewhere, committed_ms]| Totals {
             committed,
             already_done,
             retried,
             failed,
             handed_back,
+            claimed_elsewhere,
             committed_ms,
         },
     );
@@ -132,6 +133,7 @@ fn any_event() -> impl Strategy<Value = WorkerEvent> {
         (".*", ".*").prop_map(|(reason, detail)| Outcome::Failed { reason, detail }),
         Just(Outcome::HandedBack),
         Just(Outcome::HoldLost),
+        Just(Outcome::ClaimedElsewhere),
     ];
     prop_oneof![
         // Not any socket address: the flow label of an IPv6 one has no text.

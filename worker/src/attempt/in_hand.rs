@@ -10,6 +10,7 @@ use reelpool_spool::AttemptDir;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::claim::Claim;
 use crate::hex::hex;
 use crate::job::Failure;
 use crate::store::{Outputs, StoreError};
@@ -32,6 +33,8 @@ pub(super) struct InHand {
     pub(super) made: Option<Made>,
     /// Whether outputs of this attempt may be in the store without being the outputs.
     pub(super) unclaimed: bool,
+    /// This attempt's claim on the job, once it may stand in the store.
+    pub(super) claim: Option<Claim>,
     pub(super) outcome: Option<Outcome>,
 }
 

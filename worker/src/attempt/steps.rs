@@ -1,5 +1,6 @@
 //! The steps of a job, each from the facts of the one before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reelpool_media::{Plan, PlanOptions, Progress, Transcoded, plan};
@@ -8,11 +9,13 @@ use reelpool_protocol::manifest::{ATTEMPTS, FORMAT, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{JobId, JobRequest, Source};
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Desk;
 use super::in_hand::{InHand, Made, committed, describe, local, out_of_order};
+use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
 use crate::queue::Received;
 use crate::state::{Advance, millis};
@@ -22,6 +25,8 @@ use crate::store::PutIfAbsent;
 const COMMIT_TRIES: u32 = 5;
 /// What is kept of the longest hold for publishing, committing and settling.
 const TO_SETTLE: Duration = Duration::from_secs(15 * 60);
+/// The longest that an attempt which is over waits for the store to remove what it left there.
+const TO_LEAVE: Duration = Duration::from_secs(20);
 
 /// A message and the job of it that is in hand.
 #[derive(Debug)]
@@ -29,6 +34,7 @@ pub(super) struct Steps<'a> {
     desk: &'a Desk,
     message: &'a Received,
     received: Instant,
+    beats: watch::Receiver<u64>,
     jobs: Vec<JobRequest>,
     job: Option<InHand>,
     told: bool,
@@ -44,15 +50,16 @@ pub(super) struct Ended {
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(desk: &'a Desk, message: &'a Received) -> Self {
-        Self { desk, message, received: Instant::now(), jobs: Vec::new(), job: None, told: false }
+    /// The steps for `message`, the hold on which is extended at each of `beats`.
+    pub(super) fn new(desk: &'a Desk, message: &'a Received, beats: watch::Receiver<u64>) -> Self {
+        Self { desk, message, received: Instant::now(), beats, jobs: Vec::new(), job: None, told: false }
     }
 
     /// Does what `action` asks for.
     pub(super) async fn perform(&mut self, action: &Action) -> Fact {
         let done = match action {
             Action::Parse => self.parse(),
-            Action::Claim { job } => self.claim(*job).await,
+            Action::Claim { job, regardless } => self.claim(*job, *regardless).await,
             Action::Fetch => self.fetch().await,
             Action::Probe => self.probe().await,
             Action::Transcode => self.transcode().await,
@@ -64,10 +71,16 @@ impl<'a> Steps<'a> {
         done.unwrap_or_else(Fact::Failed)
     }
 
+    /// For how long the message may still be hidden; `None` where holds have no limit.
+    pub(super) fn may_hold(&self) -> Option<Duration> {
+        // A minute less: the queue counts from when it sent the message.
+        let longest = self.desk.queue.longest_hold()?.saturating_sub(Duration::from_secs(60));
+        Some(longest.saturating_sub(self.received.elapsed()))
+    }
+
     /// How long a transcode may take, so that its end can still be settled; `None` where holds have no limit.
     fn may_take(&self) -> Option<Duration> {
-        let longest = self.desk.queue.longest_hold()?;
-        Some(longest.saturating_sub(self.received.elapsed()).saturating_sub(TO_SETTLE))
+        Some(self.may_hold()?.saturating_sub(TO_SETTLE))
     }
 
     fn job(&mut self) -> Result<&mut InHand, Failure> {
@@ -83,7 +96,7 @@ impl<'a> Steps<'a> {
         Ok(Fact::Parsed { jobs: self.jobs.len() })
     }
 
-    async fn claim(&mut self, job: usize) -> Result<Fact, Failure> {
+    async fn claim(&mut self, job: usize, regardless: bool) -> Result<Fact, Failure> {
         let desk = self.desk;
         let request = self.jobs.get(job).cloned();
         let JobRequest { source, ladder } = request.ok_or_else(|| out_of_order("that job"))?;
@@ -99,6 +112,7 @@ impl<'a> Steps<'a> {
             media: None,
             made: None,
             unclaimed: false,
+            claim: None,
             outcome: None,
         };
         self.told = false;
@@ -116,11 +130,48 @@ impl<'a> Steps<'a> {
             job.job_id = JobId::of(&job.source, &job.ladder);
             desk.state.begin_job(job.job_id, &job.attempt, &job.source);
         }
-        if committed(&*desk.outputs, job).await?.is_some() {
-            job.outcome = Some(Outcome::AlreadyDone);
-            return Ok(Fact::FoundDone);
+        if committed(&*desk.outputs, job).await?.is_none() {
+            if let Some(left) = self.take_claim(regardless).await? {
+                return Ok(Fact::ClaimedElsewhere(left));
+            }
+            // A holder that was done between that look and the claim has left a manifest.
+            let job = self.job()?;
+            if committed(&*desk.outputs, job).await?.is_none() {
+                return Ok(Fact::Done);
+            }
         }
-        Ok(Fact::Done)
+        self.job()?.outcome = Some(Outcome::AlreadyDone);
+        Ok(Fact::FoundDone)
+    }
+
+    /// Takes the claim on the job; says for how long another worker will be at it, where one is and this attempt is not
+    /// to go on `regardless`. A claim that cannot be taken does not keep from working.
+    async fn take_claim(&mut self, regardless: bool) -> Result<Option<Duration>, Failure> {
+        let desk = self.desk;
+        let beats = self.beats.clone();
+        let job = self.job()?;
+        let holds_for = holds_for(desk.heartbeat.visibility());
+        let outputs = Arc::clone(&desk.outputs);
+        let claim = Claim::new(outputs, job.prefix(), &job.attempt, desk.state.worker(), holds_for);
+        // Before it is taken: cut short, it may stand.
+        let claim = job.claim.insert(claim);
+        match claim.take(regardless).await {
+            Ok(Taken::Ours) => {
+                let state = Arc::clone(&desk.state);
+                claim.keep(desk.heartbeat.runtime(), beats, move || state.time_left());
+            }
+            Ok(Taken::Elsewhere(left)) => {
+                job.claim = None;
+                if !regardless {
+                    return Ok(Some(left));
+                }
+                tracing::info!("another worker is at the job, but this may be the message's last receive");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the job could not be claimed; others may do it too meanwhile");
+            }
+        }
+        Ok(None)
     }
 
     async fn fetch(&mut self) -> Result<Fact, Failure> {
@@ -268,24 +319,39 @@ impl<'a> Steps<'a> {
         let job = self.job()?;
         desk.state.stage(Stage::Committing);
         job.dir = None;
+        if let Some(claim) = &mut job.claim {
+            claim.rest().await;
+        }
         if let Some(manifest) = committed(&*desk.outputs, job).await? {
             let attempts = job.attempts();
             let winner = format!("{attempts}{}/", manifest.attempt);
             desk.outputs.remove_all_but(&attempts, Some(&winner)).await?;
+            // It went with the attempts.
+            job.claim = None;
         }
         Ok(Fact::Done)
     }
 
-    /// Removes what an attempt that was not committed has left here and in the store.
+    /// Removes what an attempt that was not committed has left here and in the store, its claim last: whoever takes the
+    /// job next is to find all else gone.
     pub(super) async fn leave(&mut self) {
         let desk = self.desk;
         let Some(job) = &mut self.job else { return };
         job.dir = None;
         if std::mem::take(&mut job.unclaimed) {
             let own = format!("{}{}/", job.attempts(), job.attempt);
-            if let Err(error) = desk.outputs.remove_all_but(&own, None).await {
-                tracing::warn!(%error, "the outputs of the unfinished attempt could not be removed");
+            match timeout(TO_LEAVE, desk.outputs.remove_all_but(&own, None)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the outputs of the unfinished attempt could not be removed");
+                }
+                Err(_) => {
+                    tracing::warn!("the outputs of the unfinished attempt could not be removed in time")
+                }
             }
+        }
+        if let Some(claim) = job.claim.take() {
+            claim.release().await;
         }
     }
 

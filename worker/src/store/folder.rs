@@ -8,7 +8,7 @@ use reelpool_protocol::Source;
 use reelpool_spool::{Put, SpoolError, Store};
 use tokio::task::spawn_blocking;
 
-use super::{MAX_READ, Masters, Outputs, PutIfAbsent, StoreError, check_room};
+use super::{Listed, MAX_READ, Masters, Outputs, PutIfAbsent, StoreError, check_room};
 
 /// Masters in a folder.
 #[derive(Debug, Clone)]
@@ -127,6 +127,22 @@ impl Outputs for FolderOutputs {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.to_owned();
         self.blocking(move |store| store.get(&key, MAX_READ)).await
+    }
+
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let (key, bytes) = (key.to_owned(), bytes.to_vec());
+        self.blocking(move |store| store.put(&key, &bytes)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let prefix = prefix.to_owned();
+        let found = self.blocking(move |store| store.list_aged(&prefix)).await?;
+        Ok(found.into_iter().map(|(key, age)| Listed { key, age }).collect())
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let key = key.to_owned();
+        self.blocking(move |store| store.delete(&key).map(drop)).await
     }
 
     async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError> {

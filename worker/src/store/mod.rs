@@ -5,6 +5,7 @@ mod s3;
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reelpool_protocol::Source;
@@ -44,12 +45,31 @@ pub trait Outputs: fmt::Debug + Send + Sync {
     /// The bytes under `key`; `None` when there is nothing. For small objects: at most [`MAX_READ`] bytes.
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Stores `bytes` under `key`, in place of what is there. For small objects.
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// What there is under the prefix `prefix`.
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError>;
+
+    /// Removes what is under `key`, if anything is.
+    async fn remove(&self, key: &str) -> Result<(), StoreError>;
+
     /// Removes everything under the prefix `prefix` whose key does not start with `keep`, unfinished uploads too.
     async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError>;
 }
 
 /// The most bytes [`Outputs::read`] returns: manifests are small.
 pub const MAX_READ: u64 = 4 * 1024 * 1024;
+
+/// An object in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key, relative to the output location.
+    pub key: String,
+    /// How long ago it was last written, both moments told by the store's own clock, to within a second; `None` where
+    /// the store does not tell, or says that it will be written in the future.
+    pub age: Option<Duration>,
+}
 
 /// What a conditional write found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use reelpool_aws::{GIVE_CREDENTIALS, chain, is_without_credentials};
+use reelpool_aws::{AnsweredAt, GIVE_CREDENTIALS, chain, is_without_credentials};
 use reelpool_protocol::Source;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{MAX_READ, Masters, Outputs, PutIfAbsent, StoreError};
+use super::{Listed, MAX_READ, Masters, Outputs, PutIfAbsent, StoreError};
 
 /// Masters in S3 buckets.
 #[derive(Debug, Clone)]
@@ -182,6 +182,44 @@ impl Outputs for S3Outputs {
             .await
             .map_err(|error| StoreError::Unavailable { what, detail: chain(&error) })?;
         Ok(Some(bytes.to_vec()))
+    }
+
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.key(key))
+            .content_type("application/json")
+            .body(ByteStream::from(bytes.to_vec()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(&self.name(key), &error).of_outputs())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::new();
+        let mut next = None;
+        loop {
+            let answered = AnsweredAt::default();
+            let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(prefix));
+            let page = list.set_continuation_token(next).customize().interceptor(answered.clone()).send();
+            let page = page.await.map_err(|error| failed(&self.name(prefix), &error).of_outputs())?;
+            for object in page.contents() {
+                let Some(key) = object.key().and_then(|key| key.strip_prefix(&self.prefix)) else { continue };
+                let age = object.last_modified().and_then(|written| answered.since(written));
+                listed.push(Listed { key: key.to_owned(), age });
+            }
+            next = page.next_continuation_token().map(str::to_owned);
+            if page.is_truncated() != Some(true) || next.is_none() {
+                return Ok(listed);
+            }
+        }
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let delete = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
+        delete.send().await.map(drop).map_err(|error| failed(&self.name(key), &error).of_outputs())
     }
 
     async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError> {

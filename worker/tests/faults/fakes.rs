@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reelpool_protocol::Source;
+use reelpool_protocol::claim::FOLDER as CLAIMS;
+use reelpool_protocol::manifest::ATTEMPTS;
 use reelpool_worker::queue::{Queue, QueueError, Received, SpoolQueue, StopFlag};
-use reelpool_worker::store::{FolderMasters, FolderOutputs, Masters, Outputs, PutIfAbsent, StoreError};
+use reelpool_worker::store::{
+    FolderMasters, FolderOutputs, Listed, Masters, Outputs, PutIfAbsent, StoreError,
+};
 
 use crate::script::{Method, Script};
 
@@ -103,14 +107,33 @@ impl Outputs for FakeOutputs {
     }
 
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
-        self.script.call(Method::PutIfAbsent, self.inner.put_if_absent(key, bytes)).await
+        let method = if is_claim(key) { Method::Claim } else { Method::PutIfAbsent };
+        self.script.call(method, self.inner.put_if_absent(key, bytes)).await
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.script.call(Method::Read, self.inner.read(key)).await
+        let method = if is_claim(key) { Method::ReadClaim } else { Method::Read };
+        self.script.call(method, self.inner.read(key)).await
+    }
+
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.script.call(Method::Renew, self.inner.put(key, bytes)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.script.call(Method::ListClaims, self.inner.list(prefix)).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.script.call(Method::Unclaim, self.inner.remove(key)).await
     }
 
     async fn remove_all_but(&self, prefix: &str, keep: Option<&str>) -> Result<(), StoreError> {
         self.script.call(Method::RemoveAllBut, self.inner.remove_all_but(prefix, keep)).await
     }
+}
+
+/// Whether `key` is that of a claim, as only claims are written again, listed and removed one by one.
+fn is_claim(key: &str) -> bool {
+    key.contains(&format!("/{ATTEMPTS}/{CLAIMS}/"))
 }

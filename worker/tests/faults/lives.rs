@@ -4,8 +4,8 @@ use crate::script::Fault::{
     Dawdles, Fails, FailsAlways, Hangs, IsOvertaken, LosesItsAnswer, LosesTheHold, Refuses,
 };
 use crate::script::Method::{
-    self, Beat, Check, DeadLetter, Delete, Fetch, Identify, Later, Publish, PutIfAbsent, Read, Receive,
-    RemoveAllBut,
+    self, Beat, Check, Claim, DeadLetter, Delete, Fetch, Identify, Later, ListClaims, Publish, PutIfAbsent,
+    Read, ReadClaim, Receive, RemoveAllBut, Renew, Unclaim,
 };
 use crate::script::Rule;
 use crate::{Body, End, Scenario, play};
@@ -66,6 +66,8 @@ fn a_step_before_the_commit_that_goes_wrong() {
         step(Identify, 1, "master_not_found").into_iter().map(|scenario| scenario.of(Body::Untagged));
     let others = [
         step(Read, 1, "bad_key"),
+        // The look after the claim was taken.
+        step(Read, 2, "bad_key"),
         step(Fetch, 1, "master_not_found"),
         step(Publish, 2, "bad_key"),
         step(Check, 1, "master_replaced"),
@@ -78,7 +80,7 @@ fn a_step_before_the_commit_that_goes_wrong() {
 
 #[test]
 fn a_commit_that_goes_wrong() {
-    let in_doubt = |fault| done([PutIfAbsent.first(LosesItsAnswer), Read.nth(2, fault)]);
+    let in_doubt = |fault| done([PutIfAbsent.first(LosesItsAnswer), Read.nth(3, fault)]);
     play(vec![
         done([PutIfAbsent.first(Fails)]),
         // Each attempt asks for seven seconds.
@@ -101,7 +103,32 @@ fn a_commit_that_goes_wrong() {
 
 #[test]
 fn a_clean_up_that_goes_wrong() {
-    play([spare(Read, 2), spare(RemoveAllBut, 1)].concat());
+    play([spare(Read, 3), spare(RemoveAllBut, 1)].concat());
+}
+
+#[test]
+fn a_claim_that_goes_wrong_costs_nothing_but_thrift() {
+    // Whether it was taken is asked only where that is in doubt.
+    let in_doubt = spare(ReadClaim, 1).into_iter().map(|mut scenario| {
+        scenario.rules.push(Claim.first(LosesItsAnswer));
+        scenario
+    });
+    play([spare(ListClaims, 1), spare(Claim, 1)].concat().into_iter().chain(in_doubt).collect());
+}
+
+#[test]
+fn a_renewal_that_goes_wrong_costs_nothing_but_thrift() {
+    let renewal = |fault| done([Fetch.first(Dawdles), Renew.first(fault)]).short();
+    let faults = [Fails, FailsAlways, Refuses, Hangs, LosesTheHold, LosesItsAnswer];
+    play(faults.map(renewal).to_vec());
+}
+
+#[test]
+fn a_claim_that_cannot_be_released_lapses() {
+    let failed = |rule| done([Fetch.first(Fails), rule]).short();
+    let faults = [Fails, Refuses, LosesItsAnswer, IsOvertaken, Hangs];
+    let releases = [ListClaims.nth(2, Fails), ReadClaim.first(Fails)].map(failed);
+    play(faults.map(|fault| failed(Unclaim.first(fault))).into_iter().chain(releases).collect());
 }
 
 #[test]

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod claims;
 mod fakes;
 mod lives;
 mod receiving;

@@ -38,6 +38,16 @@ pub enum Method {
     Publish,
     PutIfAbsent,
     RemoveAllBut,
+    /// A look for claims on the job.
+    ListClaims,
+    /// A look at what one says.
+    ReadClaim,
+    /// The taking of a claim.
+    Claim,
+    /// Its renewal.
+    Renew,
+    /// The removal of one claim.
+    Unclaim,
 }
 
 /// How a call goes wrong.
@@ -61,7 +71,8 @@ pub enum Fault {
     LosesItsAnswer,
     /// The process is asked to stop just before.
     MeetsShutdown,
-    /// It waits until the heartbeat has met its fault, and for another two visibility timeouts.
+    /// It waits until the heartbeat, or the renewal of the claim, has met its fault, and for another two visibility
+    /// timeouts.
     Dawdles,
     /// It waits at the script's gate.
     WaitsAtGate,
@@ -251,7 +262,9 @@ impl Script {
     }
 
     fn beat_has_fired(&self) -> bool {
-        self.rules.iter().any(|(rule, fired)| rule.method == Method::Beat && fired.load(Ordering::SeqCst))
+        self.rules.iter().any(|(rule, fired)| {
+            matches!(rule.method, Method::Beat | Method::Renew) && fired.load(Ordering::SeqCst)
+        })
     }
 
     /// The visibility timeout runs out and someone else receives the message, who gives it back.
@@ -265,6 +278,8 @@ impl Script {
         let receipt = self.receipt.lock().unwrap().clone().expect("a message is in hand");
         let world = self.world();
         world.give_back(&receipt);
+        // By then the claim has not been renewed for as long.
+        world.lapse_claims();
         world.finish().await;
     }
 
@@ -292,7 +307,15 @@ impl Script {
 
 /// Steps that end early when the hold is lost. A commit does not, and what settles the message has let go already.
 fn must_be_dropped(method: Method) -> bool {
-    matches!(method, Method::Identify | Method::Fetch | Method::Read | Method::Publish)
+    matches!(
+        method,
+        Method::Identify
+            | Method::Fetch
+            | Method::Read
+            | Method::Publish
+            | Method::ListClaims
+            | Method::Claim
+    )
 }
 
 /// An error of the worker's two doors to the world.

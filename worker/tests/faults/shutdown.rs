@@ -9,8 +9,8 @@ use crate::script::Fault::{
     Dawdles, Fails, FailsAlways, LosesItsAnswer, LosesTheHold, MeetsShutdown, Refuses, WaitsAtGate,
 };
 use crate::script::Method::{
-    Beat, Check, DeadLetter, Delete, Fetch, HandBack, Identify, Later, Publish, PutIfAbsent, Read, Receive,
-    RemoveAllBut,
+    Beat, Check, Claim, DeadLetter, Delete, Fetch, HandBack, Identify, Later, ListClaims, Publish,
+    PutIfAbsent, Read, Receive, RemoveAllBut, Renew,
 };
 use crate::script::{Rule, Script};
 use crate::worker::{Setup, block_on};
@@ -77,6 +77,9 @@ fn before_the_commit_the_message_is_handed_back() {
         Receive.first(MeetsShutdown),
         Identify.first(MeetsShutdown),
         Read.first(MeetsShutdown),
+        ListClaims.first(MeetsShutdown),
+        Claim.first(MeetsShutdown),
+        Read.nth(2, MeetsShutdown),
         Fetch.first(MeetsShutdown),
         Publish.first(MeetsShutdown),
         Publish.nth(2, MeetsShutdown),
@@ -89,6 +92,7 @@ fn before_the_commit_the_message_is_handed_back() {
 fn a_heartbeat_does_not_keep_what_is_handed_back() {
     let setup = Setup { visibility: Duration::from_millis(1200), ..at_once() };
     stops(&[Fetch.first(Dawdles), Beat.first(MeetsShutdown)], &setup, Then::HandedBack);
+    stops(&[Fetch.first(Dawdles), Renew.first(MeetsShutdown)], &setup, Then::HandedBack);
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn from_the_commit_on_the_job_is_finished() {
     for method in [Check, PutIfAbsent, RemoveAllBut, Delete] {
         stops(&[method.first(MeetsShutdown)], &at_once(), Then::Committed);
     }
-    stops(&[Read.nth(2, MeetsShutdown)], &at_once(), Then::Committed);
+    stops(&[Read.nth(3, MeetsShutdown)], &at_once(), Then::Committed);
 }
 
 #[test]

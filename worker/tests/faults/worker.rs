@@ -64,7 +64,12 @@ impl Says {
     /// How many jobs ended in its hand.
     pub fn ends(&self) -> u64 {
         let totals = self.state.status().totals;
-        totals.committed + totals.already_done + totals.retried + totals.failed + totals.handed_back
+        totals.committed
+            + totals.already_done
+            + totals.retried
+            + totals.failed
+            + totals.handed_back
+            + totals.claimed_elsewhere
     }
 }
 

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use reelpool_protocol::claim::{self, FOLDER as CLAIMS};
 use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest};
 use reelpool_protocol::message::s3_event;
@@ -171,6 +172,31 @@ impl World {
     /// Sends all dead letters anew.
     pub fn redrive(&self) {
         assert_eq!(self.queue.redrive(Redrive::All).unwrap(), 1, "{self}");
+    }
+
+    /// Makes all claims as old as those of workers that died long ago.
+    pub fn lapse_claims(&self) {
+        for claim in self.claims() {
+            let long_ago = SystemTime::now() - Duration::from_secs(24 * 3600);
+            // Its holder may remove it just now.
+            let _ = fs::File::options().append(true).open(claim).and_then(|file| file.set_modified(long_ago));
+        }
+    }
+
+    /// The claims that stand.
+    pub fn claims(&self) -> BTreeSet<PathBuf> {
+        let claims = |file: &PathBuf| file.parent().is_some_and(|folder| folder.ends_with(CLAIMS));
+        files_below(&self.at("outputs")).into_iter().filter(claims).collect()
+    }
+
+    /// Another worker, of whom nothing more is heard, claims the job of `source` for `holds_for` from now.
+    pub fn claim_for_another(&self, source: &Source, holds_for: Duration) -> PathBuf {
+        let prefix = JobId::of(source, &ladder()).output_prefix(source);
+        let path = self.at("outputs").join(claim::key(&prefix, 1));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let holds_for = holds_for.as_millis();
+        fs::write(&path, format!(r#"{{"attempt":"a","worker":"w","holds_for_ms":{holds_for}}}"#)).unwrap();
+        path
     }
 
     pub fn note(&self, worker: &str, text: &str) {

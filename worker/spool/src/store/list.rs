@@ -3,7 +3,9 @@
 use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::temp::TempFile;
 use super::{INCOMING, Store, key};
 use crate::SpoolError;
 
@@ -32,6 +34,32 @@ impl Store {
         }
         keys.sort_unstable();
         Ok(keys)
+    }
+
+    /// The keys that begin with `prefix`, as [`list`](Self::list) finds them, each with how long ago its object was
+    /// written; `None` where that lies in the future, because the clock has been set back since.
+    ///
+    /// Both times are the file system's, which may be another machine's: the clock of this process has no say.
+    pub fn list_aged(&self, prefix: &str) -> Result<Vec<(String, Option<Duration>)>, SpoolError> {
+        let keys = self.list(prefix)?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for key in keys {
+            let path = self.path(&key)?;
+            let read = |source| SpoolError::io("read", &path, source);
+            match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                Ok(written) => found.push((key, written)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(read(error)),
+            }
+        }
+        // After the others, so that it is the newest.
+        let mut now = TempFile::create(&self.root().join(INCOMING))?;
+        let metadata = now.file().metadata().and_then(|metadata| metadata.modified());
+        let now = metadata.map_err(|source| SpoolError::io("read", self.root(), source))?;
+        Ok(found.into_iter().map(|(key, written)| (key, now.duration_since(written).ok())).collect())
     }
 
     /// Deletes every object whose key begins with `prefix` (end it with `/` to mean a folder), and the folders this

@@ -92,6 +92,16 @@ impl Store {
         }
     }
 
+    /// Writes an object, in place of one of the same key.
+    pub fn put(&self, key: &str, bytes: &[u8]) -> Result<(), SpoolError> {
+        let target = self.path(key)?;
+        let mut temp = TempFile::create(&self.root.join(INCOMING))?;
+        let written = |source| SpoolError::io("write", &target, source);
+        temp.file().write_all(bytes).map_err(written)?;
+        temp.file().sync_all().map_err(written)?;
+        self.rename(temp.path(), key, &target)
+    }
+
     /// Writes an object unless there is one of this key. Of any number of writers in any number of processes exactly
     /// one creates it.
     pub fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put, SpoolError> {
