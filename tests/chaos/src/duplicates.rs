@@ -95,7 +95,7 @@ pub async fn run(rounds: usize) -> Cost {
     let mut cost = Cost { rounds, copies: tally.total(), ..Cost::default() };
     for address in &addresses {
         let metrics = metrics(*address);
-        let transcoding = [("stage", "transcoding")];
+        let transcoding = [("stage", "transcode")];
         let (seconds, count) = ("reelpool_worker_stage_seconds_sum", "reelpool_worker_stage_seconds_count");
         cost.spent += Duration::from_secs_f64(metrics.sum(seconds, &transcoding));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]

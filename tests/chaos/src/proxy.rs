@@ -28,6 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use reelpool_cluster::Gate;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 pub use self::call::Call;
@@ -69,6 +70,9 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// What the service answered.
+type Answered = Result<(http::response::Parts, Bytes), io::Error>;
+
 #[derive(Debug)]
 struct Shared {
     upstream: String,
@@ -82,6 +86,8 @@ struct Shared {
     hands: Hands,
     /// A message that was given to somebody and is to be given to somebody else as well.
     repeat: Mutex<Option<(IpAddr, Bytes)>>,
+    /// Questions for a message that were left when a copy came first.
+    asked: Mutex<HashMap<IpAddr, JoinHandle<Answered>>>,
     /// Wakes those that wait for a message when there is one to repeat.
     repeats: Notify,
     /// So many times the next message is given to others too, whatever the weather.
@@ -102,6 +108,7 @@ impl Proxy {
             tally,
             hands: Hands::new(visibility),
             repeat: Mutex::default(),
+            asked: Mutex::default(),
             repeats: Notify::new(),
             copies: AtomicU64::new(0),
         });
@@ -213,7 +220,11 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, who: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+    async fn answer(
+        self: Arc<Self>,
+        who: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, io::Error> {
         self.number.fetch_add(1, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -233,14 +244,21 @@ impl Shared {
             self.hands.asks(who, SystemTime::now());
         }
         self.hands.before(who, call, &body, SystemTime::now());
-        let (answer_head, answer_body) = tokio::select! {
-            biased;
-            copy = self.copy_for(who), if call == Call::Receive => {
-                self.tally.count("message repeated");
-                self.hands.received(who, &copy, SystemTime::now());
-                return Ok(answer::json(copy));
+        let (answer_head, answer_body) = if call == Call::Receive {
+            let mut asked = self.asked(who, head, body);
+            tokio::select! {
+                biased;
+                copy = self.copy_for(who) => {
+                    // What the service still answers is for the next question: nobody else will get it.
+                    self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(who, asked);
+                    self.tally.count("message repeated");
+                    self.hands.received(who, &copy, SystemTime::now());
+                    return Ok(answer::json(copy));
+                }
+                answered = &mut asked => answered.map_err(io::Error::other)??,
             }
-            answered = self.forward(head, body) => answered?,
+        } else {
+            self.forward(head, body).await?
         };
         match deed {
             Deed::DropAnswer => return Err(cut()),
@@ -287,11 +305,16 @@ impl Shared {
         Some(copy)
     }
 
-    async fn forward(
-        &self,
-        mut head: http::request::Parts,
-        body: Bytes,
-    ) -> Result<(http::response::Parts, Bytes), io::Error> {
+    /// The question that this worker's last one left behind, or else this one.
+    fn asked(self: &Arc<Self>, who: IpAddr, head: http::request::Parts, body: Bytes) -> JoinHandle<Answered> {
+        let left = self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&who);
+        left.unwrap_or_else(|| {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { this.forward(head, body).await })
+        })
+    }
+
+    async fn forward(&self, mut head: http::request::Parts, body: Bytes) -> Answered {
         let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         head.uri = format!("http://{}{path}", self.upstream).parse().map_err(io::Error::other)?;
         let request = Request::from_parts(head, Full::new(body));

@@ -20,7 +20,7 @@ const ENDS: [&str; 7] = [
     "given up for good",
     "handed back",
     "the hold was lost",
-    "another worker has it",
+    "another worker has the job",
 ];
 /// A signal is sent a little before the log tells of it.
 const CLOCK: Duration = Duration::from_millis(200);
