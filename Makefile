@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all most people need; `make help` lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test cluster e2e images lint bench fuzz deny crds clean-demo
+.PHONY: help demo test cluster chaos e2e images lint bench fuzz deny crds clean-demo
 
 step := @scripts/step
 NODE ?= yes
@@ -32,6 +32,12 @@ cluster: ## The operator at scale and under faults, on a real control plane: 1,3
 	$(step) 2/4 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
 	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
 	$(step) 4/4 "run the tests" scripts/test cluster
+
+chaos: ## Storms of faults over hundreds of real jobs, on both shells, for an hour; ONLY=cluster ARGS="--seeds 7" for one
+	$(step) 1/4 "install what the tests need" scripts/setup --tests
+	$(step) 2/4 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/4 "build the programs" cargo build --locked --workspace --bins
+	$(step) 4/4 "storms" scripts/chaos $(ONLY) $(ARGS)
 
 e2e: ## The chart, a pool and real videos on a real kubelet, with the real images; takes root
 	$(step) 1/5 "install what the node needs" scripts/setup --tests --node

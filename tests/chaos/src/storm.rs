@@ -9,7 +9,7 @@ use crate::seed::stream;
 /// The fleet has so long to itself before the first strike.
 const FIRST: Duration = Duration::from_secs(3);
 /// The pause between two strikes, in seconds.
-const PAUSE: std::ops::Range<f64> = 0.4..2.6;
+const PAUSE: std::ops::Range<f64> = 0.5..3.5;
 
 /// What a strike does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn strike(random: &mut Rng, sky: Sky) -> Strike {
         (4, Strike::StopWorker(within(0.5, 12.0))),
         (3, Strike::KillFfmpeg),
         (1, Strike::StopFfmpeg(within(0.5, 6.0))),
-        (3, Strike::KillController(within(0.1, 3.0))),
+        (2, Strike::KillController(within(0.1, 3.0))),
         (1, Strike::TermController(within(0.1, 2.0))),
         (2, Strike::StopController(within(0.5, 8.0))),
     ];

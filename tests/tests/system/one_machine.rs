@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::LONG;
 
 #[test]
-fn masters_become_renditions_and_the_fleet_returns_to_zero() {
+fn promise_9_one_machine_is_enough_to_begin() {
     let machine = Machine::new();
     let masters = [
         // key, clip, ladder of its own, short sides expected
