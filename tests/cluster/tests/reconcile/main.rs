@@ -16,3 +16,4 @@ mod targets;
 mod told;
 mod writers;
 mod wrong;
+mod zero;
