@@ -279,6 +279,7 @@ async fn a_scale_in_of_which_answers_are_lost_or_caches_are_stale_ends_right() {
                 }
                 tokio::time::sleep(STALE).await;
                 scene.proxy.break_watches();
+                scene.proxy.heal();
             }
             Trouble::BrokenWatches => {
                 for _ in 0..20 {

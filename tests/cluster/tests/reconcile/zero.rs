@@ -46,12 +46,15 @@ async fn promise_4_zero_is_zero_and_is_never_reached_by_mistake() {
     assert_eq!(place.crowd.report().busy, 6);
 
     // The last idle worker stays while the queue was not seen to be empty all the time.
+    for pool in ["asked", "unasked"] {
+        let queue = place.sqs.create(pool);
+        let one = Some(Counts { backlog: 1, in_flight: 0 });
+        place.sqs.say(&queue, &[one, NOTHING, NOTHING, NOTHING]);
+        let asked = place.sqs.asked(&queue);
+        place.eventually("it said so", async || place.sqs.asked(&queue) > asked + 4).await;
+    }
     place.crowd.release();
     place.eventually("all is done", async || place.crowd.report().done == 6).await;
-    for pool in ["asked", "unasked"] {
-        let one = Some(Counts { backlog: 1, in_flight: 0 });
-        place.sqs.say(&place.sqs.create(pool), &[NOTHING, NOTHING, NOTHING, one]);
-    }
     place
         .for_all_of(3 * ZERO_AFTER, "none is at zero", async || {
             numbers().iter().all(|numbers| numbers.last() > Some(&0))
