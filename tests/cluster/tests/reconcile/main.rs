@@ -5,6 +5,7 @@
 
 mod faults;
 mod leaders;
+mod liars;
 mod outage;
 mod owned;
 mod place;
