@@ -228,7 +228,7 @@ const STATUS: &str = "workerpools/status";
 /// For how long caches are stale: longer than marks take to settle and a hurried pass to come.
 const STALE: Duration = Duration::from_secs(6);
 
-const TROUBLES: [(&str, Trouble); 12] = [
+const OF_THE_NUMBER: [(&str, Trouble); 6] = [
     ("the answer to the number is lost", Trouble::Writes(NUMBER, 1, || Deed::Lose)),
     ("two answers to the number are lost", Trouble::Writes(NUMBER, 2, || Deed::Lose)),
     ("the number is refused: it had changed", Trouble::Writes(NUMBER, 2, || Deed::Fail(409))),
@@ -238,6 +238,9 @@ const TROUBLES: [(&str, Trouble); 12] = [
         "the answer to the number comes late",
         Trouble::Writes(NUMBER, 1, || Deed::Slow(Duration::from_secs(12))),
     ),
+];
+
+const OF_THE_REST: [(&str, Trouble); 6] = [
     ("the answers to the marks are lost", Trouble::Writes(MARKS, OTHERS, || Deed::Lose)),
     ("two marks fail", Trouble::Writes(MARKS, 2, || Deed::Fail(500))),
     ("a mark is cut off", Trouble::Writes(MARKS, 1, || Deed::Cut)),
@@ -247,10 +250,19 @@ const TROUBLES: [(&str, Trouble); 12] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scale_in_of_which_answers_are_lost_or_caches_are_stale_ends_right() {
-    let mut scene = Scene::new("troubled").await;
+async fn a_scale_in_whose_number_is_lost_refused_or_late_ends_right() {
+    ends_right_after("troubled", &OF_THE_NUMBER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scale_in_whose_marks_are_lost_or_whose_caches_are_stale_ends_right() {
+    ends_right_after("stale", &OF_THE_REST).await;
+}
+
+async fn ends_right_after(name: &str, troubles: &'static [(&str, Trouble)]) {
+    let mut scene = Scene::new(name).await;
     let mut extra = 0;
-    for (what, trouble) in TROUBLES {
+    for &(what, trouble) in troubles {
         scene.others_come().await;
         let before = scene.place.replicas.of(DEPLOYMENT).numbers().len();
         let met = Arc::new(AtomicUsize::new(0));
