@@ -101,7 +101,7 @@ impl Pass<'_> {
                 id: pod.id.clone(),
                 state: worker.state,
                 drain_left: state.members.drain_left(&pod.id, now),
-                stage: pod.stage,
+                stage: pod.stage_at(now),
                 template: pod.template.clone(),
                 mark: state.marks.of(pod),
             })
