@@ -11,7 +11,7 @@ use reelpool_core::{DrainStage, Millis, Timestamp, WorkerId, WorkerState};
 
 use super::deployment::DeploymentView;
 use super::marks::Mark;
-use super::plan::Known;
+use super::plan::{DRAIN_TERM_SECONDS, Known};
 
 /// Those who are still there when nothing has spoken for their going for so long are let back to work.
 pub const SPARED_AFTER: Millis = Millis::from_secs(30);
@@ -25,6 +25,8 @@ const SLEEP_AT_MOST: Millis = Millis::from_secs(10 * 60);
 pub struct Condemned {
     who: BTreeSet<WorkerId>,
     addresses: BTreeMap<WorkerId, SocketAddr>,
+    /// Those that this process has let back to work, or has told of a number that was not lowered for them.
+    woken: BTreeSet<WorkerId>,
     /// When something last spoke for their going.
     going_at: Timestamp,
     /// When their drains were last renewed without a pass.
@@ -46,6 +48,9 @@ impl Condemned {
         if !ids.is_empty() {
             self.going_at = now;
         }
+        for id in ids {
+            self.woken.remove(id);
+        }
         ids.iter().filter(|id| self.who.insert((*id).clone())).cloned().collect()
     }
 
@@ -53,6 +58,7 @@ impl Condemned {
     pub fn take_back(&mut self, ids: &[WorkerId]) {
         for id in ids {
             self.who.remove(id);
+            self.woken.insert(id.clone());
         }
     }
 
@@ -90,6 +96,7 @@ impl Condemned {
     ) -> Vec<WorkerId> {
         let before = self.who.len();
         self.who.retain(|id| pods.contains(id));
+        self.woken.retain(|id| pods.contains(id));
         let more_must_go = pods.len() > usize::try_from(deployment.replicas).unwrap_or(usize::MAX);
         if self.who.len() < before || more_must_go || !deployment.is_observed() {
             self.going_at = now;
@@ -97,7 +104,28 @@ impl Condemned {
         if now.since(self.going_at) < SPARED_AFTER {
             return Vec::new();
         }
-        std::mem::take(&mut self.who).into_iter().collect()
+        self.wake_all()
+    }
+
+    fn wake_all(&mut self) -> Vec<WorkerId> {
+        let awake: Vec<WorkerId> = std::mem::take(&mut self.who).into_iter().collect();
+        self.woken.extend(awake.iter().cloned());
+        awake
+    }
+
+    /// Takes workers whose drain holds for longer than any that is asked for before the number goes down: an operator
+    /// before this one has lowered it for them. Kubernetes may be taking them still, and that there are no more pods
+    /// than the number asks for shows nothing: it may have risen again since.
+    pub fn inherit(&mut self, known: &[Known], now: Timestamp) {
+        let is_condemned = |worker: &&Known| {
+            worker.state == WorkerState::Draining(DrainStage::Drained)
+                && worker.drain_left.is_some_and(|left| left > Millis::from_secs(DRAIN_TERM_SECONDS.into()))
+                && !self.woken.contains(&worker.id)
+                && !self.who.contains(&worker.id)
+        };
+        let inherited: Vec<WorkerId> =
+            known.iter().filter(is_condemned).map(|worker| worker.id.clone()).collect();
+        let _ = self.add(&inherited, now);
     }
 
     /// Takes workers that drain while there are more pods than the number asks for: an operator before this one has
@@ -128,7 +156,7 @@ impl Condemned {
     /// Whom to ask anew to sleep now, where there was no pass.
     pub fn to_renew(&mut self, now: Timestamp) -> Vec<(WorkerId, SocketAddr)> {
         if now.since(self.going_at) >= SLEEP_AT_MOST {
-            self.who.clear();
+            let _ = self.wake_all();
         }
         if self.renewed_at.is_some_and(|at| now.since(at) < RENEW_EVERY) {
             return Vec::new();

@@ -125,3 +125,24 @@ fn those_of_an_operator_before_are_adopted_the_marked_ones_first() {
     condemned.adopt(&known, 3, at(0));
     assert!(condemned.ids().is_empty());
 }
+
+#[test]
+fn those_asleep_for_long_are_inherited_however_many_pods_are_asked_for_but_not_those_we_woke() {
+    let for_long = |name| Known { drain_left: Some(Millis::from_secs(580)), ..drained(name, true) };
+    let known = [for_long("a"), for_long("b"), drained("c", true)];
+    let mut condemned = Condemned::default();
+    condemned.inherit(&known, at(0));
+    assert_eq!(condemned.ids(), &set(&["a", "b"]), "c was only asked to drain");
+    assert!(spare(&mut condemned, &["a", "b", "c"], &deployment(9), 29).is_empty());
+    // a is taken; half a minute later b is let back to work, and stays so though its drain holds for some time more.
+    assert!(spare(&mut condemned, &["b", "c"], &deployment(9), 30).is_empty());
+    assert_eq!(spare(&mut condemned, &["b", "c"], &deployment(9), 60), ids(&["b"]));
+    condemned.inherit(&known[1..], at(61));
+    assert!(condemned.ids().is_empty());
+    // A number that is lowered for it later counts anew.
+    let _ = condemned.add(&ids(&["b"]), at(62));
+    assert_eq!(condemned.ids(), &set(&["b"]));
+    condemned.take_back(&ids(&["b"]));
+    condemned.inherit(&known[1..], at(63));
+    assert!(condemned.ids().is_empty(), "the write was refused");
+}

@@ -243,10 +243,13 @@ fn holds(worker: &Known) -> bool {
     !worker.stage.may_run() || (drains && worker.drain_left.is_none_or(|left| left >= RENEW_BELOW))
 }
 
-/// Whether it has nothing in hand and takes nothing until it is gone.
+/// Whether it has nothing in hand and takes nothing until it is gone. One that is about to start cannot be asked to take
+/// nothing, and could have a job by the time that Kubernetes takes it.
 fn may_be_removed(worker: &Known) -> bool {
     let drained = worker.state == WorkerState::Draining(DrainStage::Drained);
-    !worker.stage.may_run() || (drained && worker.drain_left.is_none_or(|left| left > LOWER_ABOVE))
+    let starts = worker.stage == PodStage::NotStarted;
+    (!worker.stage.may_run() && !starts)
+        || (drained && worker.drain_left.is_none_or(|left| left > LOWER_ABOVE))
 }
 
 #[cfg(test)]

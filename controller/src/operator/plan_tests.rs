@@ -253,6 +253,18 @@ fn workers_that_cannot_be_asked_go_when_they_are_named_and_the_queue_is_empty() 
 }
 
 #[test]
+fn one_that_is_about_to_start_is_waited_for() {
+    // It could start, and have a job, before Kubernetes takes it; and nobody can ask it to take none.
+    let starts = || worker("a", WorkerState::Starting, PodStage::NotStarted);
+    let pods = [starts(), marked(drained("b")), busy("c")];
+    let found = plan(&decision(1, &["a", "b"]), fleet(&pods));
+    assert_eq!(found, Plan { held: Some(Held::PodsStart), ..Plan::default() });
+    assert!(plan(&decision(0, &["a", "b"]), fleet(&[starts(), drained("b")])).is_empty());
+    let cannot = worker("a", WorkerState::Starting, PodStage::CannotStart);
+    assert_eq!(plan(&decision(0, &["a", "b"]), fleet(&[cannot, drained("b")])).scale, Some(0));
+}
+
+#[test]
 fn the_same_plan_again_changes_nothing() {
     let pods = [busy("a"), idle("b")];
     assert!(plan(&decision(2, &[]), fleet(&pods)).is_empty());
@@ -352,7 +364,8 @@ proptest! {
                 prop_assert!(!victim.state.is_busy(), "{victim:?} is taken: {found:?}");
                 // Nor may it get a job before it is gone.
                 let sleeps = matches!(victim.state, WorkerState::Draining(DrainStage::Drained));
-                prop_assert!(sleeps || !victim.stage.may_run(), "{victim:?} is taken: {found:?}");
+                let starts = victim.stage.may_run() || victim.stage == PodStage::NotStarted;
+                prop_assert!(sleeps || !starts, "{victim:?} is taken: {found:?}");
             }
             prop_assert!(found.condemn.len() <= going + condemned.len());
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use reelpool_api::POOL_LABEL;
-use reelpool_core::{Timestamp, WorkerId};
+use reelpool_core::{Millis, Timestamp, WorkerId};
 
 use super::build;
 use crate::fleet::{Ask, Question};
@@ -24,6 +24,8 @@ const CANNOT_START: [&str; 5] = [
     "CreateContainerConfigError",
     "CreateContainerError",
 ];
+/// For how long a container may be on its way with nothing said against it: its image is large, its volumes are far.
+const STARTS_WITHIN: Millis = Millis::from_secs(5 * 60);
 /// Where the workers of a fleet answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusPort {
@@ -68,7 +70,8 @@ pub enum PodStage {
     Unscheduled,
     /// It has a node, and no container has run yet.
     NotStarted,
-    /// It has a node, and no container can start: there is no such image, or its settings cannot be used.
+    /// It has a node, and no container can start: there is no such image, its settings cannot be used, or it has not for
+    /// minutes.
     CannotStart,
     /// Its container has ended several times and waits for its next start.
     CrashLoop,
@@ -126,6 +129,15 @@ impl PodView {
             }),
             trouble: trouble(pod, &containers),
         })
+    }
+
+    /// How far it is at `now`: one that has not started for so long cannot, for all that is known.
+    #[must_use]
+    pub fn stage_at(&self, now: Timestamp) -> PodStage {
+        match self.stage {
+            PodStage::NotStarted if now.since(self.created) >= STARTS_WITHIN => PodStage::CannotStart,
+            stage => stage,
+        }
     }
 
     /// Where it answers, if there is somebody to ask.

@@ -69,6 +69,10 @@ fn how_far_a_pod_is() {
     assert_eq!(how_far(&[not_ready.clone(), waiting()]), PodStage::CannotStart);
     let creating = state(json!({"waiting": {"reason": "ContainerCreating"}}));
     assert_eq!(how_far(&[not_ready.clone(), creating]), PodStage::NotStarted);
+    // What is on its way for minutes may never come.
+    let found = view(&[not_ready.clone(), ("/status/containerStatuses", json!([]))]).unwrap();
+    let after = |seconds| found.stage_at(found.created.plus(Millis::from_secs(seconds)));
+    assert_eq!((after(299), after(300)), (PodStage::NotStarted, PodStage::CannotStart));
     assert_eq!(how_far(std::slice::from_ref(&not_ready)), PodStage::NotReady);
     assert_eq!(how_far(&[not_ready.clone(), waiting(), restarts(1)]), PodStage::NotReady);
     assert_eq!(how_far(&[not_ready.clone(), waiting(), restarts(5)]), PodStage::CrashLoop);

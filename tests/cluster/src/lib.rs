@@ -40,7 +40,7 @@ pub use api_proxy::{ApiProxy, Call, Deed};
 pub use audit::{Audit, Deletion, Request};
 pub use certificates::Issued;
 pub use control_plane::{ControlPlane, Qps, Settings};
-pub use crowd::{Behaviour, Crowd, CrowdReport, HELD, Interruption, Source};
+pub use crowd::{Behaviour, Crowd, CrowdReport, HELD, Interruption, Manner, Source};
 pub use daemon::Daemon;
 pub use folder::Folder;
 pub use gate::Gate;

@@ -101,11 +101,12 @@ impl Pass<'_> {
                 id: pod.id.clone(),
                 state: worker.state,
                 drain_left: state.members.drain_left(&pod.id, now),
-                stage: pod.stage,
+                stage: pod.stage_at(now),
                 template: pod.template.clone(),
                 mark: state.marks.of(pod),
             })
             .collect::<Vec<Known>>();
+        state.condemned.inherit(&known, now);
         if !seen.deployment.is_rolling_out() {
             state.condemned.adopt(&known, seen.deployment.replicas, now);
         }

@@ -91,7 +91,7 @@ async fn each_deed_is_done_to_the_request_that_it_was_meant_for() {
     world.next(Deed::Fail(429));
     match world.write().await {
         Err(kube::Error::Api(status)) => {
-            assert_eq!((status.code, status.reason.as_str()), (429, "TooManyRequests"))
+            assert_eq!((status.code, status.reason.as_str()), (429, "TooManyRequests"));
         }
         other => panic!("{other:?}"),
     }

@@ -6,6 +6,7 @@
 //! one is found whoever caused it.
 
 mod ledger;
+mod manner;
 mod pods;
 mod worker;
 
@@ -22,6 +23,8 @@ use crate::control_plane::ControlPlane;
 use crate::memory_sqs::MemorySqs;
 use ledger::Ledger;
 pub use ledger::{CrowdReport, Interruption};
+pub use manner::Manner;
+use manner::Manners;
 
 /// A message that begins with this is worked on until [`Crowd::release`], and then for as long as any other. What follows
 /// it names its group, for [`Crowd::release_group`].
@@ -72,6 +75,7 @@ impl Default for Behaviour {
 pub struct Crowd {
     ledger: Arc<Ledger>,
     gate: watch::Sender<Gate>,
+    shared: Arc<Shared>,
     _background: Background,
 }
 
@@ -82,6 +86,7 @@ struct Shared {
     ledger: Arc<Ledger>,
     gate: watch::Receiver<Gate>,
     queues: worker::Queues,
+    manners: Manners,
 }
 
 /// Which held jobs may end.
@@ -105,15 +110,16 @@ impl Crowd {
         let background = Background::new("crowd");
         let ledger = Arc::new(Ledger::default());
         let (gate, is_open) = watch::channel(Gate::default());
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             behaviour,
             ledger: Arc::clone(&ledger),
             gate: is_open,
             queues: worker::Queues::from(source),
-        };
+            manners: Manners::default(),
+        });
         let kubeconfig = plane.admin_kubeconfig().to_owned();
-        background.handle().spawn(pods::follow(kubeconfig, namespace.to_owned(), Arc::new(shared)));
-        Self { ledger, gate, _background: background }
+        background.handle().spawn(pods::follow(kubeconfig, namespace.to_owned(), Arc::clone(&shared)));
+        Self { ledger, gate, shared, _background: background }
     }
 
     /// Lets the jobs of messages end that said [`HELD`]. Those that come later are held again only after
@@ -132,6 +138,11 @@ impl Crowd {
     /// Holds jobs again, those that came since the last release included.
     pub fn hold(&self) {
         self.gate.send_replace(Gate::default());
+    }
+
+    /// From now on the worker of this pod answers like this.
+    pub fn behaves(&self, pod: &str, manner: Manner) {
+        self.shared.manners.set(pod, manner);
     }
 
     /// What has happened so far.

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::manner::with_manners;
 use super::{HELD, Shared, Source};
 use crate::memory_sqs::MemorySqs;
 
@@ -155,7 +156,8 @@ impl Worker {
             metrics: Arc::new(Metrics::new().unwrap()),
             drain_token: self.token_hash.parse().ok(),
         };
-        if let Err(error) = axum::serve(listener, router(served)).await {
+        let router = with_manners(router(served), self.pod.clone(), Arc::clone(&self.shared));
+        if let Err(error) = axum::serve(listener, router).await {
             self.shared.ledger.failed(format!("{}: {error}", self.pod));
         }
     }

@@ -85,6 +85,12 @@ impl MemorySqs {
         self.at(url).counts()
     }
 
+    /// What the queue says of its length from now on, whatever is in it; `None`: the truth. Of several answers one after
+    /// the other, again and again.
+    pub fn say(&self, url: &str, answers: &[Option<Counts>]) {
+        self.at(url).say(answers);
+    }
+
     /// How often the length of this queue has been asked for.
     #[must_use]
     pub fn asked(&self, url: &str) -> u64 {

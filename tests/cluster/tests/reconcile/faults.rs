@@ -37,8 +37,9 @@ impl Place<'_> {
     }
 }
 
+/// The queue fails in every way, is gone, and the operator begins anew meanwhile; and no other fleet is held.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_fails_holds_its_fleet_and_no_other() {
+async fn promise_5_without_fresh_data_the_fleet_never_shrinks() {
     let place = Place::new("faulty").await;
     let mut operator = place.lead();
     for (pool, ..) in SICK {

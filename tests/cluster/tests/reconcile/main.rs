@@ -5,6 +5,7 @@
 
 mod faults;
 mod leaders;
+mod liars;
 mod outage;
 mod owned;
 mod place;
@@ -16,3 +17,4 @@ mod targets;
 mod told;
 mod writers;
 mod wrong;
+mod zero;

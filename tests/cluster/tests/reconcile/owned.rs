@@ -1,6 +1,6 @@
 //! The Deployment that Reelpool runs for a pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use reelpool_cluster::Fault;
 use reelpool_tests::binaries;
 use serde_json::{Value, json};
 
@@ -79,20 +80,64 @@ async fn a_pool_becomes_a_deployment_that_follows_the_queue() {
     assert!(reasons[2..].iter().all(|reason| *reason == "ScaledIn"), "{notes:#?}");
     assert!(notes[1].1.contains("0 to 3 workers: 3 = ceil((3 waiting + 0 in flight) / 1)"), "{notes:#?}");
     operator.assert_sound();
-    all_can_be_replayed(&operator.decisions(&place.name, "cats"));
 }
 
-/// What the operator recorded is decided again, by the program that users have, as it was.
-fn all_can_be_replayed(decisions: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn promise_6_every_decision_explains_itself() {
+    let place = Place::new("explains").await;
+    let operator = place.lead();
+    place.make("cats", json!({"maxWorkers": 3})).await;
+    place.is_well("cats").await;
+    // Out and to the limit, held without data, held by hand, and in.
+    place.send_held("cats", 4);
+    place.busy(3).await;
+    place.proxy.spoil("cats", Fault::Fails);
+    place.told("cats", "QueueReachable", "False", "QueueUnreachable").await;
+    place.proxy.heal();
+    place.change("cats", json!({"paused": true})).await;
+    place.told("cats", "ScalingLimited", "True", "Paused").await;
+    place.change("cats", json!({"paused": false})).await;
+    place.crowd.release();
+    place.reaches("cats", 0).await;
+    operator.assert_sound();
+
+    let recorded = operator.decisions(&place.name, "cats");
+    let decisions: Vec<Value> = recorded
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["record"]["decision"].take())
+        .collect();
+    let reasons: BTreeSet<&str> =
+        decisions.iter().map(|decision| decision["reason"].as_str().unwrap()).collect();
+    assert!(reasons.len() >= 3, "{reasons:?}");
+    let limited = decisions.iter().any(|decision| !decision["limits"].as_array().unwrap().is_empty());
+    assert!(limited, "{decisions:#?}");
+    // Each is made again from what it was made from, by the program that users have.
+    let count = recorded.lines().count();
+    let (all_is_well, said) = replay(&recorded);
+    assert!(all_is_well, "{said}");
+    assert_eq!(said, format!("{count} decisions, 0 differ\n"));
+    // And one that is not what it was made from is found.
+    let last = recorded.lines().last().unwrap();
+    let mut forged: Value = serde_json::from_str(last).unwrap();
+    forged["record"]["decision"]["target"] = json!(2);
+    let (all_is_well, said) = replay(&recorded.replace(last, &forged.to_string()));
+    assert!(!all_is_well && said.contains(&format!("{count} decisions, 1 differ")), "{said}");
+
+    // People read the last of them in the pool itself, and each that changed the number in its events.
+    let told = place.status("cats").await.last_decision.unwrap();
+    assert!(reasons.contains(told.reason.as_str()) && told.message.contains('0'), "{told:?}");
+    let notes = place.notes("cats").await;
+    let out = notes.iter().find(|(reason, _)| reason == "ScaledOut").unwrap();
+    assert!(out.1.contains("0 to 3 workers: ") && out.1.contains("ceil((4 waiting"), "{notes:#?}");
+}
+
+/// Whether what was recorded is decided again as it was, and what is said of it.
+fn replay(decisions: &str) -> (bool, String) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(decisions.as_bytes()).unwrap();
     let replay = Command::new(binaries::reelpool()).arg("replay").arg(file.path()).output().unwrap();
-    let (said, failed) = (String::from_utf8_lossy(&replay.stdout), String::from_utf8_lossy(&replay.stderr));
-    assert!(replay.status.success(), "{said}{failed}");
-    let count = decisions.lines().count();
-    // Nobody needed, three, and nobody again.
-    assert!(count >= 3, "{decisions}");
-    assert_eq!(said, format!("{count} decisions, 0 differ\n"));
+    let said = String::from_utf8_lossy(&replay.stdout) + String::from_utf8_lossy(&replay.stderr);
+    (replay.status.success(), said.into_owned())
 }
 
 /// A change by hand, and what it must be like again.

@@ -10,7 +10,7 @@ use crate::place::Place;
 
 impl Place<'_> {
     /// Somebody's Deployment whose pods take messages from the queue of this name.
-    async fn theirs(&self, name: &str, queue: &str, token_hash: &str) {
+    pub async fn theirs(&self, name: &str, queue: &str, token_hash: &str) {
         let variables = [
             json!({"name": "REELPOOL_QUEUE_URL", "value": self.sqs.create(queue)}),
             json!({"name": "REELPOOL_DRAIN_TOKEN_SHA256", "value": token_hash}),
@@ -39,7 +39,7 @@ impl Place<'_> {
 }
 
 /// The usual times, and a target.
-fn target(fields: &Value) -> Value {
+pub fn target(fields: &Value) -> Value {
     json!({"targetRef": fields})
 }
 

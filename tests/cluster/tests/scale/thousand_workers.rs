@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use reelpool_cluster::{Behaviour, Crowd, HELD, PoolSpec, Pools, Source, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{NAMESPACE, World, by_kind};
 
@@ -16,8 +16,9 @@ fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
+/// And all of them come back down, one after the other and under load, and nobody is interrupted.
 #[tokio::test(flavor = "multi_thread")]
-async fn from_zero_to_1337_and_back_in_one_write_up_and_nobody_is_interrupted() {
+async fn promise_3_zero_to_n_is_one_write() {
     let world = World::new();
     let queue = world.sqs.create("cattube");
     let behaviour =
@@ -36,6 +37,17 @@ async fn from_zero_to_1337_and_back_in_one_write_up_and_nobody_is_interrupted() 
     // Up: as many messages as the fleet may have workers, and none of them done before all are there.
     let start = Instant::now();
     world.sqs.send(&queue, WORKERS, HELD);
+    eventually("the number is written", LIMIT, async || world.replicas.of(DEPLOYMENT).numbers().len() > 1)
+        .await;
+    let decisions = operator.decisions(NAMESPACE, "cattube");
+    let mut decisions = decisions.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let first = decisions
+        .find(|record| record["record"]["observation"]["queue"]["known"]["value"]["backlog"] != 0)
+        .unwrap();
+    assert_eq!(
+        first["record"]["decision"]["target"], WORKERS,
+        "at the first look that could count them: {first:#}"
+    );
     eventually("all have a job", LIMIT, async || crowd.report().busy == WORKERS).await;
     println!("{WORKERS} workers have a job after {:.1} s", seconds(start));
     eventually("all are Ready", LIMIT, async || {
