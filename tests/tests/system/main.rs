@@ -5,6 +5,7 @@ mod aws;
 mod bad_input;
 mod ctrl_c;
 mod disk_full;
+mod duplicates;
 mod kill_nine;
 mod lost_worker;
 mod memory;
