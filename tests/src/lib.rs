@@ -12,6 +12,7 @@
 
 pub mod binaries;
 pub mod clips;
+pub mod crew;
 pub mod emulator;
 pub mod fleet_log;
 pub mod machine;
@@ -20,6 +21,7 @@ pub mod process;
 pub mod results;
 pub mod worker;
 
+pub use crew::Crew;
 pub use emulator::Emulator;
 pub use machine::Machine;
 pub use process::{Ended, Process};

@@ -13,9 +13,15 @@ use crate::process::Process;
 /// `reelpool-worker run` with all but its queue and its places.
 #[must_use]
 pub fn command(scratch: &Path, ladder: &str) -> Command {
+    command_of("alone", scratch, ladder)
+}
+
+/// The same for a worker of this name.
+#[must_use]
+pub fn command_of(name: &str, scratch: &Path, ladder: &str) -> Command {
     let mut command = Command::new(binaries::reelpool_worker());
     command.args(["run", "--events", "stdout", "--listen", "127.0.0.1:0", "--ladder", ladder]);
-    command.args(["--worker-id", "alone", "--scratch"]).arg(scratch);
+    command.args(["--worker-id", name, "--scratch"]).arg(scratch);
     command
 }
 

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use reelpool_protocol::claim;
 use reelpool_tests::{Emulator, results};
+use reelpool_worker::claim::{Claim, Taken};
 use reelpool_worker::store::{FolderOutputs, Outputs, PutIfAbsent, S3Outputs};
 use tempfile::TempDir;
 
@@ -18,6 +21,11 @@ contract!(
     of_many_writers_one_wins,
     one_attempt_is_kept_and_the_others_go,
     keys_are_names_and_no_more,
+    what_is_written_again_is_as_new,
+    a_list_tells_ages_by_the_stores_clock,
+    what_is_removed_is_gone_and_may_be_gone_already,
+    a_claim_is_one_workers_until_it_lapses,
+    a_finished_jobs_claims_go_with_its_attempts,
 );
 
 /// One of the two, and a way to see all that is there.
@@ -151,4 +159,102 @@ async fn keys_are_names_and_no_more(on: &OutputsUnderTest) {
     }
     // A folder may write some characters in another way; it may not make two names one.
     assert_eq!(on.keys().await.len(), keys.len());
+}
+
+async fn what_is_written_again_is_as_new(on: &OutputsUnderTest) {
+    let key = "a/attempts/claims/1";
+    on.outputs.put(key, b"first").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let again = std::time::Instant::now();
+    on.outputs.put(key, b"second, and longer").await.unwrap();
+    assert_eq!(on.outputs.read(key).await.unwrap().as_deref(), Some(&b"second, and longer"[..]));
+    let listed = on.outputs.list("a/").await.unwrap();
+    // S3 tells whole seconds.
+    let oldest = again.elapsed() + Duration::from_secs(1);
+    assert!(listed[0].age.is_some_and(|age| age <= oldest), "{listed:?}, written {oldest:?} ago at most");
+    assert_eq!(on.keys().await, [key], "and nothing else");
+}
+
+async fn a_list_tells_ages_by_the_stores_clock(on: &OutputsUnderTest) {
+    assert_eq!(on.outputs.list("a/attempts/claims/").await.unwrap(), []);
+    on.outputs.put_if_absent("a/attempts/claims/1", b"one").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+    for key in
+        ["a/attempts/claims/2", "a/attempts/claims/10", "a/attempts/claimsmen/1", "ab/attempts/claims/1"]
+    {
+        on.outputs.put_if_absent(key, key.as_bytes()).await.unwrap();
+    }
+    let mut listed = on.outputs.list("a/attempts/claims/").await.unwrap();
+    listed.sort_by(|a, b| a.key.cmp(&b.key));
+    let keys: Vec<_> = listed.iter().map(|listed| listed.key.as_str()).collect();
+    assert_eq!(keys, ["a/attempts/claims/1", "a/attempts/claims/10", "a/attempts/claims/2"]);
+    let ages: Vec<_> = listed.iter().map(|listed| listed.age.expect("the store tells it")).collect();
+    // S3 tells whole seconds.
+    let second = Duration::from_secs(1);
+    assert!(ages[0] >= 2 * second && ages[0] <= 60 * second, "{ages:?}");
+    assert!(ages[1] < ages[0] && ages[2] < ages[0], "{ages:?}");
+}
+
+async fn what_is_removed_is_gone_and_may_be_gone_already(on: &OutputsUnderTest) {
+    for key in ["a/attempts/claims/1", "a/attempts/claims/10"] {
+        on.outputs.put(key, b"x").await.unwrap();
+    }
+    for _ in 0..2 {
+        on.outputs.remove("a/attempts/claims/1").await.unwrap();
+        assert_eq!(on.keys().await, ["a/attempts/claims/10"]);
+    }
+}
+
+fn claim_on(on: &OutputsUnderTest, attempt: &str, holds_for: Duration) -> Claim {
+    Claim::new(Arc::clone(&on.outputs), "a.mp4/1f".to_owned(), attempt, "worker", holds_for)
+}
+
+async fn a_claim_is_one_workers_until_it_lapses(on: &OutputsUnderTest) {
+    let holds_for = Duration::from_secs(6);
+    let takers: Vec<_> = (0..8)
+        .map(|attempt| {
+            let mut claim = claim_on(on, &attempt.to_string(), holds_for);
+            tokio::spawn(async move { (claim.take(false).await.unwrap(), claim) })
+        })
+        .collect();
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    for taker in takers {
+        match taker.await.unwrap() {
+            (Taken::Ours, claim) => ours.push(claim),
+            (Taken::Elsewhere(left), claim) => {
+                assert!(left <= holds_for, "{left:?}");
+                others.push(claim);
+            }
+        }
+    }
+    assert_eq!((ours.len(), others.len()), (1, 7), "exactly one has it");
+
+    // Renewed, it lasts; let rest, it lapses and another takes it over.
+    let (beat, beats) = tokio::sync::watch::channel(0);
+    ours[0].keep(&tokio::runtime::Handle::current(), beats, || None);
+    for beaten in 1..=6 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        beat.send(beaten).unwrap();
+        let taken = others[0].take(false).await.unwrap();
+        assert!(matches!(taken, Taken::Elsewhere(_)), "after {beaten} s: {taken:?}");
+    }
+    ours[0].rest().await;
+    tokio::time::sleep(holds_for + Duration::from_millis(1100)).await;
+    assert_eq!(others[0].take(false).await, Ok(Taken::Ours));
+    assert_eq!(on.keys().await, [claim::key("a.mp4/1f", 2)], "the lapsed claim is gone");
+
+    // Released, it is there for the next at once.
+    for claim in ours.into_iter().chain(others) {
+        claim.release().await;
+    }
+    assert_eq!(on.keys().await, [""; 0]);
+    assert_eq!(claim_on(on, "next", holds_for).take(false).await, Ok(Taken::Ours));
+}
+
+async fn a_finished_jobs_claims_go_with_its_attempts(on: &OutputsUnderTest) {
+    claim_on(on, "1", Duration::from_secs(60)).take(false).await.unwrap();
+    claim_on(on, "2", Duration::from_secs(60)).take(true).await.unwrap();
+    on.outputs.publish(&on.file(b"x"), "a.mp4/1f/attempts/2/720p.mp4").await.unwrap();
+    on.outputs.remove_all_but("a.mp4/1f/attempts/", Some("a.mp4/1f/attempts/2/")).await.unwrap();
+    assert_eq!(on.keys().await, ["a.mp4/1f/attempts/2/720p.mp4"]);
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod ctrl_c;
 mod disk_full;
 mod hostile;
+mod duplicates;
 mod kill_nine;
 mod lost_worker;
 mod memory;

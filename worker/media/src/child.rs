@@ -135,12 +135,13 @@ impl Run<'_> {
             }
             lines.finish(|line| log.line(line));
         };
-        if timeout_at(end, read).await.is_err() {
+        // A child may close its pipes and still not end.
+        let read = timeout_at(end, read).await;
+        let (Ok(()), Ok(status)) = (read, timeout_at(end, running.wait()).await) else {
             running.kill();
             return Err(MediaError::Deadline { what, after, tail: log.tail() });
-        }
-        let status = running.wait().await?;
-        log.after(name, status)
+        };
+        log.after(name, status?)
     }
 }
 

@@ -124,7 +124,12 @@ async fn run(
             return Err(MediaError::Stalled { after: engine.limits.stall, tail: log.tail() });
         }
     }
-    let status = child.wait().await?;
+    // It may have closed its pipes and still not end.
+    let Ok(status) = tokio::time::timeout(engine.limits.stall, child.wait()).await else {
+        child.kill();
+        return Err(MediaError::Stalled { after: engine.limits.stall, tail: log.tail() });
+    };
+    let status = status?;
     let (no_decoder, bad_data) = (log.has(Finding::NoDecoder), log.has(Finding::BadData));
     let too_large = log.has(Finding::FileTooLarge) || status.signal() == Some(Signal::XFSZ.as_raw());
     log.after("ffmpeg", status).map_err(|error| match error {
@@ -230,7 +235,7 @@ async fn files(job: &Job<'_>) -> Vec<(u64, Option<SystemTime>)> {
 }
 
 /// ffmpeg's log names its parts by their address in memory: the same warning should read the same twice.
-fn without_addresses(line: &str) -> String {
+pub(crate) fn without_addresses(line: &str) -> String {
     let mut parts = line.split(" @ 0x");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_hexdigit()))

@@ -9,7 +9,7 @@ use crate::error::MediaError;
 use crate::log::{Lines, Log};
 use crate::plan::{KEY_FRAME_SECONDS, Plan, Planned};
 use crate::scan::{Packet, Picture, PictureCounter};
-use crate::transcode::{Job, RenditionFile};
+use crate::transcode::{Job, RenditionFile, without_addresses};
 
 /// Time stamps are rounded on their way through a file, by less than this.
 const ROUNDING_US: i64 = 2_000;
@@ -28,7 +28,15 @@ pub(crate) async fn verify(
     for planned in &job.plan.renditions {
         let path = job.out_dir.join(planned.file_name());
         let bytes = tokio::fs::metadata(&path).await.map_or(0, |file| file.len());
-        let found = if bytes == 0 { Found::default() } else { look(engine, job, &path).await? };
+        let found = if bytes == 0 { Ok(Found::default()) } else { look(engine, job, &path).await };
+        let found = found.map_err(|error| match error {
+            // ffprobe takes every file for a master; this one is our own.
+            MediaError::FfmpegFailed { reason, tail, .. } => {
+                let detail = format!("it cannot be opened: {}", without_addresses(&reason));
+                MediaError::VerificationFailed { name: planned.name.clone(), detail, tail }
+            }
+            error => error,
+        })?;
         let wrong = |detail: String| MediaError::VerificationFailed {
             name: planned.name.clone(),
             detail,

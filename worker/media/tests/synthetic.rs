@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use reelpool_media::{Engine, Limits, MediaError, Progress, Sandbox};
+use rustix::process::{Signal, kill_process};
 use support::{cheap_plan, clip, engine, free_engine, make, number, runs, streams, whole};
 
 #[tokio::test]
@@ -296,17 +297,18 @@ async fn the_machines_faults_are_not_the_masters() {
         ("echo '[error] Cannot allocate memory' >&2; exit 1", "resource_limit", true),
         ("echo '[fatal] something new' >&2; exit 1", "ffmpeg_failed", true),
         ("exit 0", "verification_failed", true),
+        // A file that is none, and one that breaks off.
+        ("echo garbage > 144p.mp4; exit 0", "verification_failed", true),
+        ("head -c 2000 $MASTER > 144p.mp4; exit 0", "verification_failed", true),
     ] {
         let mut engine = free_engine();
         engine.tools.ffmpeg = folder.path().join("ffmpeg");
-        std::fs::write(&engine.tools.ffmpeg, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let head = format!("#!/bin/sh\nPATH=/usr/bin:/bin\nMASTER={}\n", input.display());
+        std::fs::write(&engine.tools.ffmpeg, format!("{head}{script}\n")).unwrap();
         executable(&engine.tools.ffmpeg);
         let out = tempfile::tempdir().unwrap();
-        assert_eq!(
-            run(&engine, out.path()).await,
-            (expected, permanent, run(&engine, out.path()).await.2),
-            "{script}"
-        );
+        let (category, is_permanent, detail) = run(&engine, out.path()).await;
+        assert_eq!((category, is_permanent), (expected, permanent), "{script}: {detail}");
     }
 
     let nowhere = Engine { sandbox: Sandbox::Via("/nowhere/worker".into()), ..engine() };
@@ -316,4 +318,85 @@ async fn the_machines_faults_are_not_the_masters() {
     let error = gone.probe(&input).await.unwrap_err();
     assert_eq!((error.category(), error.is_permanent()), ("sandbox_failed", false));
     assert!(matches!(error, MediaError::SandboxFailed { detail } if detail.contains("/nowhere/ffprobe")));
+}
+
+/// An engine whose ffprobe and ffmpeg are this script, which may call the real ones.
+fn scripted(folder: &Path, script: &str) -> Engine {
+    let mut engine = free_engine();
+    for program in [&mut engine.tools.ffprobe, &mut engine.tools.ffmpeg] {
+        let real = program.clone();
+        *program = folder.join(real.file_name().unwrap());
+        let text = format!("#!/bin/sh\nPATH=/usr/bin:/bin\nREAL={}\n{script}\n", real.display());
+        std::fs::write(&*program, text).unwrap();
+        executable(program);
+    }
+    engine.limits.probe_deadline = Duration::from_millis(500);
+    engine.limits.stall = Duration::from_millis(500);
+    engine
+}
+
+#[tokio::test]
+async fn an_ffprobe_that_dies_hangs_or_babbles_fails_the_probe() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(folder.path(), "plain.mp4", "320x180", "25", 1);
+    for (script, expected) in [
+        ("kill -9 $$", "killed"),
+        ("kill -11 $$", "ffmpeg_crashed"),
+        ("kill -STOP $$", "deadline"),
+        // Its pipes are closed, and it does not end.
+        ("exec >&- 2>&-; exec sleep 60", "deadline"),
+        ("exit 0", "corrupt_input"),
+        ("head -c 100000 /dev/urandom", "corrupt_input"),
+        ("echo '{\"streams\": [{}]}'", "no_video"),
+    ] {
+        let begun = Instant::now();
+        let error = scripted(folder.path(), script).probe(&input).await.unwrap_err();
+        assert_eq!(error.category(), expected, "{script}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{script}: {:?}", begun.elapsed());
+    }
+    let needle = folder.path().join("ffprobe").display().to_string();
+    support::eventually("no ffprobe left", || !runs(&needle)).await;
+}
+
+#[tokio::test]
+async fn an_ffmpeg_that_stands_still_is_ended_whatever_it_has_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(folder.path(), "plain.mp4", "320x180", "25", 1);
+    let source = free_engine().probe(&input).await.unwrap();
+    let plan = cheap_plan(&source, "144p");
+    for script in ["kill -STOP $$", "exec >&- 2>&-; exec sleep 60", "exec >&- 2>&-; kill -STOP $$"] {
+        let engine = scripted(folder.path(), script);
+        let out = tempfile::tempdir().unwrap();
+        let never = std::future::pending();
+        let error = engine.transcode(&input, &source, &plan, out.path(), |_| (), never).await.unwrap_err();
+        assert_eq!(error.category(), "stalled", "{script}: {error}");
+    }
+    let needle = folder.path().join("ffmpeg").display().to_string();
+    support::eventually("no ffmpeg left", || !runs(&needle)).await;
+}
+
+#[tokio::test]
+async fn a_real_ffmpeg_that_is_stopped_in_its_work_is_noticed_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = endless(folder.path());
+    let mut engine = engine();
+    engine.limits.stall = Duration::from_secs(2);
+    let source = engine.probe(&input).await.unwrap();
+    let plan = cheap_plan(&source, "720p");
+    let out = tempfile::tempdir().unwrap();
+    let needle = input.display().to_string();
+    let stopped = std::sync::atomic::AtomicBool::new(false);
+    let stop_once_it_works = |progress: Progress| {
+        use std::sync::atomic::Ordering::SeqCst;
+        if progress.frames > 0 && !stopped.swap(true, SeqCst) {
+            for pid in support::running(&needle) {
+                kill_process(pid, Signal::STOP).unwrap();
+            }
+        }
+    };
+    let never = std::future::pending();
+    let error =
+        engine.transcode(&input, &source, &plan, out.path(), stop_once_it_works, never).await.unwrap_err();
+    assert_eq!(error.category(), "stalled", "{error}");
+    support::eventually("no ffmpeg left", || !runs(&needle)).await;
 }

@@ -16,7 +16,8 @@ use crate::job::Failure;
 use crate::store::{Outputs, StoreError};
 
 /// What an overloaded or ailing machine can bring about too: final only when it was met before.
-const MAY_BE_THE_MACHINE: [&str; 4] = ["stalled", "ffmpeg_crashed", "ffmpeg_failed", "verification_failed"];
+const MAY_BE_THE_MACHINE: [&str; 5] =
+    ["deadline", "stalled", "ffmpeg_crashed", "ffmpeg_failed", "verification_failed"];
 
 /// What is known of the job in hand; each step adds to it.
 #[derive(Debug)]
@@ -140,5 +141,28 @@ fn sha256(path: &Path) -> std::io::Result<String> {
             0 => return Ok(hex(&hash.finalize())),
             n => hash.update(&buffer[..n]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_a_machine_can_bring_about_is_a_verdict_only_when_it_is_met_again() {
+        let late =
+            || MediaError::Deadline { what: "probing", after: Duration::from_secs(30), tail: String::new() };
+        let stalled = || MediaError::Stalled { after: Duration::from_secs(120), tail: String::new() };
+        for error in [late(), stalled()] {
+            assert!(
+                !Failure::of_media(&error, 1).permanent && Failure::of_media(&error, 2).permanent,
+                "{error}"
+            );
+        }
+        assert!(Failure::of_media(&MediaError::Empty, 1).permanent);
+        let killed = MediaError::Killed { program: "ffmpeg", signal: 9, tail: String::new() };
+        assert!(!Failure::of_media(&killed, 9).permanent);
     }
 }

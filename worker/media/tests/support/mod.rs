@@ -82,10 +82,18 @@ pub fn number(value: &Value) -> f64 {
 
 /// Whether any process has `needle` in its command line.
 pub fn runs(needle: &str) -> bool {
-    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+    !running(needle).is_empty()
+}
+
+/// The processes that name `needle` in their command line.
+pub fn running(needle: &str) -> Vec<rustix::process::Pid> {
+    let table = std::fs::read_dir("/proc").unwrap().flatten();
+    let named = table.filter(|entry| {
         let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command).contains(needle)
-    })
+    });
+    let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    named.filter_map(pid).filter_map(rustix::process::Pid::from_raw).collect()
 }
 
 /// Waits until `condition`, for at most ten seconds.

@@ -169,6 +169,23 @@ fn a_clock_set_back_lets_holds_and_delays_run_anew() {
 }
 
 #[test]
+fn a_clock_set_forth_offers_what_is_held_again_and_hides_nothing_when_it_is_set_back() {
+    let (queue, hand) = queue(5);
+    queue.send("held", NOW).unwrap();
+    let held = take(&queue);
+    hand.fetch_add(900_000, Ordering::SeqCst);
+    // Someone else has it, and the first holder notices at its next beat.
+    let again = take(&queue);
+    assert_eq!((again.body.as_str(), again.receive_count), ("held", 2));
+    assert!(is_hold_lost(&queue.extend(&held.receipt, MINUTE)));
+    hand.fetch_sub(900_000, Ordering::SeqCst);
+    assert_eq!(queue.receive(MINUTE).unwrap(), None, "it is held as before");
+    queue.extend(&again.receipt, MINUTE).unwrap();
+    hand.fetch_add(61_000, Ordering::SeqCst);
+    assert_eq!(take(&queue).body, "held");
+}
+
+#[test]
 fn the_longest_durations_do_not_overflow() {
     let (queue, _) = queue(5);
     queue.send("never", Duration::MAX).unwrap();
