@@ -6,8 +6,8 @@ use std::time::Duration;
 use reelpool_tests::Emulator;
 use reelpool_tests::emulator::{QueuePair, event};
 
+use crate::outputs::Outputs;
 use crate::proxy::Proxy;
-use crate::shelf::Shelf;
 use crate::tally::Tally;
 use crate::work::{Job, Kind};
 
@@ -44,8 +44,8 @@ impl Cloud {
 
     /// The place of the renditions, past the proxy.
     #[must_use]
-    pub fn shelf(&self) -> Shelf {
-        Shelf::Bucket(self.emulator.s3.clone(), RENDITIONS.to_owned())
+    pub fn outputs(&self) -> Outputs {
+        Outputs::Bucket(self.emulator.s3.clone(), RENDITIONS.to_owned())
     }
 
     /// Asks for a job: uploads its master, or sends what it is.

@@ -19,9 +19,9 @@ use tokio::task::block_in_place;
 
 use crate::cloud::{Cloud, MASTERS, RENDITIONS};
 use crate::kubelet::Kubelet;
+use crate::outputs::Outputs;
 use crate::proxy::Weather;
 use crate::seed::stream;
-use crate::shelf::Shelf;
 use crate::shell::{self, Shell};
 use crate::storm::{Blow, Sky, Strike};
 use crate::tally::Tally;
@@ -269,8 +269,8 @@ impl Shell for Cluster {
         Sky::Cluster
     }
 
-    fn shelf(&self) -> Shelf {
-        self.cloud.shelf()
+    fn outputs(&self) -> Outputs {
+        self.cloud.outputs()
     }
 
     fn workers(&self) -> usize {

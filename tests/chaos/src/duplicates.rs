@@ -75,7 +75,7 @@ pub async fn run(rounds: usize) -> Cost {
         assert!(start.elapsed() < ROUND_WITHIN, "the workers do not start");
         sleep(Duration::from_millis(50)).await;
     }
-    let shelf = cloud.shelf();
+    let outputs = cloud.outputs();
     let mut reader = Reader::default();
     for round in 0..rounds {
         let start = Instant::now();
@@ -90,7 +90,7 @@ pub async fn run(rounds: usize) -> Cost {
             );
             sleep(Duration::from_millis(20)).await;
         }
-        reader.look(&shelf).await;
+        reader.look(&outputs).await;
     }
     let mut cost = Cost { rounds, copies: tally.total(), ..Cost::default() };
     for address in &addresses {
@@ -104,17 +104,17 @@ pub async fn run(rounds: usize) -> Cost {
     }
     let dead = cloud.take_dead_letters().await;
     cost.broken.extend(dead.iter().map(|body| format!("dead: {body}")));
-    let shelved = reader.close(&shelf).await;
+    let found = reader.close(&outputs).await;
     for round in 0..rounds {
-        let manifests = shelved.by_master.get(&format!("in/{round:03}.mp4"));
+        let manifests = found.by_master.get(&format!("in/{round:03}.mp4"));
         if manifests.map_or(0, Vec::len) != 1 {
             cost.broken.push(format!("round {round} has not one manifest: {manifests:?}"));
         }
     }
-    let all = shelved.by_master.values().flatten();
+    let all = found.by_master.values().flatten();
     cost.needed = all.map(|manifest| Duration::from_millis(manifest.timings.transcode_ms)).sum();
-    cost.broken.extend(shelved.strays.into_iter().map(|key| format!("left in the store: {key}")));
-    cost.broken.extend(shelved.complaints);
+    cost.broken.extend(found.strays.into_iter().map(|key| format!("left in the store: {key}")));
+    cost.broken.extend(found.complaints);
     drop(workers);
     cost
 }

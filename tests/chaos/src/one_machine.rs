@@ -10,8 +10,8 @@ use reelpool_tests::{Emulator, Machine, binaries, results};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cloud::{Cloud, MASTERS, RENDITIONS};
+use crate::outputs::Outputs;
 use crate::proxy::Weather;
-use crate::shelf::Shelf;
 use crate::shell::{self, Shell};
 use crate::storm::{Blow, Sky, Strike};
 use crate::tally::Tally;
@@ -149,8 +149,8 @@ impl Shell for OneMachine {
         if self.cloud.is_some() { Sky::Cloud } else { Sky::Folders }
     }
 
-    fn shelf(&self) -> Shelf {
-        self.cloud.as_ref().map_or_else(|| Shelf::Folder(self.machine.output()), Cloud::shelf)
+    fn outputs(&self) -> Outputs {
+        self.cloud.as_ref().map_or_else(|| Outputs::Folder(self.machine.output()), Cloud::outputs)
     }
 
     fn workers(&self) -> usize {
@@ -281,13 +281,11 @@ impl Shell for OneMachine {
     }
 
     async fn left(&self) -> u64 {
-        match &self.cloud {
-            Some(cloud) => cloud.left().await,
-            None => {
-                let counts = self.machine.queue().counts().unwrap();
-                counts.waiting + counts.in_flight + counts.delayed
-            }
+        if let Some(cloud) = &self.cloud {
+            return cloud.left().await;
         }
+        let counts = self.machine.queue().counts().unwrap();
+        counts.waiting + counts.in_flight + counts.delayed
     }
 
     async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {
@@ -302,14 +300,12 @@ impl Shell for OneMachine {
         verdict.leftovers.extend(processes.map(|process| process.command_line));
         let scratch = results::files(&self.machine.data().join("scratch"));
         verdict.leftovers.extend(scratch.iter().map(|file| file.display().to_string()));
-        match &self.cloud {
-            Some(cloud) => cloud.take_dead_letters().await,
-            None => {
-                let queue = self.machine.queue();
-                verdict.leftovers.extend(queue.integrity_check().unwrap());
-                let letters = queue.dead_letters(10_000).unwrap();
-                letters.into_iter().map(|letter| letter.body).collect()
-            }
+        if let Some(cloud) = &self.cloud {
+            return cloud.take_dead_letters().await;
         }
+        let queue = self.machine.queue();
+        verdict.leftovers.extend(queue.integrity_check().unwrap());
+        let letters = queue.dead_letters(10_000).unwrap();
+        letters.into_iter().map(|letter| letter.body).collect()
     }
 }

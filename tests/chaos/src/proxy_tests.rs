@@ -46,21 +46,21 @@ async fn it_knows_who_has_what_and_gives_one_message_to_many() {
 async fn the_weather_decides_what_goes_wrong_and_every_deed_is_seen() {
     let emulator = tokio::task::spawn_blocking(Emulator::start).await.unwrap();
     let queue = emulator.create_queue("jobs", &[]).await;
-    emulator.create_bucket("b").await;
-    let put = emulator.s3.put_object().bucket("b").key("k").body(vec![7; 4096].into());
+    emulator.create_bucket("bucket").await;
+    let put = emulator.s3.put_object().bucket("bucket").key("k").body(vec![7; 4096].into());
     put.send().await.unwrap();
     let tally = Tally::default();
     let proxy = Proxy::start(emulator.port(), 3, VISIBILITY, tally.clone());
     let (sqs, s3) = (sqs(&proxy.endpoint()), Emulator::s3_at(&proxy.endpoint()));
     for _ in 0..20 {
-        s3.get_object().bucket("b").key("k").send().await.unwrap().body.collect().await.unwrap();
+        s3.get_object().bucket("bucket").key("k").send().await.unwrap().body.collect().await.unwrap();
     }
     assert_eq!(tally.total(), 0, "{tally}");
     proxy.weather(Weather::Squall);
     let ask = async |number: u32| match number % 3 {
         0 => sqs.get_queue_attributes().queue_url(&queue).attribute_names("All".into()).send().await.is_ok(),
         1 => receive_quietly(&sqs, &queue).await,
-        _ => match s3.get_object().bucket("b").key("k").send().await {
+        _ => match s3.get_object().bucket("bucket").key("k").send().await {
             Ok(answer) => answer.body.collect().await.is_ok_and(|body| body.into_bytes()[..] == [7; 4096]),
             Err(_) => false,
         },

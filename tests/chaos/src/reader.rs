@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reelpool_protocol::Manifest;
 use reelpool_protocol::manifest::FILE_NAME;
+use reelpool_worker::hex::hex;
 use sha2::{Digest, Sha256};
 
-use crate::shelf::Shelf;
+use crate::outputs::Outputs;
 
 /// So many manifests that were read before are read again with each look.
 const AGAIN: usize = 4;
@@ -23,13 +24,13 @@ pub struct Reader {
 
 impl Reader {
     /// Reads the manifests that are new, and some again.
-    pub async fn look(&mut self, shelf: &Shelf) {
+    pub async fn look(&mut self, outputs: &Outputs) {
         self.looks += 1;
-        let keys = shelf.keys().await;
+        let keys = outputs.keys().await;
         let names: Vec<&String> = keys.iter().filter(|key| key.ends_with(FILE_NAME)).collect();
         for name in &names {
             if !self.manifests.contains_key(*name) {
-                self.read(shelf, name).await;
+                self.read(outputs, name).await;
             }
         }
         let count = self.manifests.len().max(1);
@@ -37,7 +38,7 @@ impl Reader {
         let again: Vec<String> =
             again.filter_map(|index| self.manifests.keys().nth(index).cloned()).collect();
         for name in again {
-            self.compare(shelf, &name).await;
+            self.compare(outputs, &name).await;
         }
     }
 
@@ -47,51 +48,51 @@ impl Reader {
         self.manifests.len()
     }
 
-    async fn read(&mut self, shelf: &Shelf, name: &str) {
-        let Some(bytes) = shelf.read(name).await else {
+    async fn read(&mut self, outputs: &Outputs, name: &str) {
+        let Some(bytes) = outputs.read(name).await else {
             return self.complaints.push(format!("{name} was listed and is not there"));
         };
-        if let Err(complaint) = follow(shelf, name, &bytes).await {
+        if let Err(complaint) = follow(outputs, name, &bytes).await {
             self.complaints.push(complaint);
         }
         self.manifests.insert(name.to_owned(), bytes);
     }
 
-    async fn compare(&mut self, shelf: &Shelf, name: &str) {
-        if shelf.read(name).await.as_ref() != self.manifests.get(name) {
+    async fn compare(&mut self, outputs: &Outputs, name: &str) {
+        if outputs.read(name).await.as_ref() != self.manifests.get(name) {
             self.complaints.push(format!("{name} is another than when it was first read"));
         }
     }
 
-    /// Reads everything once more. Returns what is on the shelf by then.
-    pub async fn close(mut self, shelf: &Shelf) -> Shelved {
-        self.look(shelf).await;
-        let mut shelved = Shelved { unfinished: shelf.unfinished().await, ..Shelved::default() };
-        let mut strays: BTreeSet<String> = shelf.keys().await.into_iter().collect();
+    /// Reads everything once more. Returns what is there by then.
+    pub async fn close(mut self, outputs: &Outputs) -> Found {
+        self.look(outputs).await;
+        let mut found = Found { unfinished: outputs.unfinished().await, ..Found::default() };
+        let mut strays: BTreeSet<String> = outputs.keys().await.into_iter().collect();
         let names: Vec<String> = self.manifests.keys().cloned().collect();
         for name in names {
-            self.compare(shelf, &name).await;
-            match follow(shelf, &name, &self.manifests[&name]).await {
+            self.compare(outputs, &name).await;
+            match follow(outputs, &name, &self.manifests[&name]).await {
                 Ok(manifest) => {
                     strays.remove(&name);
                     for rendition in &manifest.renditions {
                         strays.remove(&beside(&name, &rendition.path));
                     }
-                    shelved.by_master.entry(manifest.source.key.clone()).or_default().push(manifest);
+                    found.by_master.entry(manifest.source.key.clone()).or_default().push(manifest);
                 }
                 Err(complaint) => self.complaints.push(complaint),
             }
         }
-        shelved.strays = strays.into_iter().collect();
+        found.strays = strays.into_iter().collect();
         self.complaints.dedup();
-        shelved.complaints = self.complaints;
-        shelved
+        found.complaints = self.complaints;
+        found
     }
 }
 
-/// What is on the shelf at the end.
+/// What is in the store at the end.
 #[derive(Debug, Default)]
-pub struct Shelved {
+pub struct Found {
     /// The manifests of each master.
     pub by_master: BTreeMap<String, Vec<Manifest>>,
     /// What no manifest names.
@@ -103,7 +104,7 @@ pub struct Shelved {
 }
 
 /// Reads all that the manifest names, as a reader would.
-async fn follow(shelf: &Shelf, name: &str, bytes: &[u8]) -> Result<Manifest, String> {
+async fn follow(outputs: &Outputs, name: &str, bytes: &[u8]) -> Result<Manifest, String> {
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| format!("{name}: {error}"))?;
     if manifest.renditions.is_empty() {
         return Err(format!("{name} names no rendition"));
@@ -111,8 +112,8 @@ async fn follow(shelf: &Shelf, name: &str, bytes: &[u8]) -> Result<Manifest, Str
     for rendition in &manifest.renditions {
         let file = beside(name, &rendition.path);
         let found =
-            shelf.read(&file).await.ok_or_else(|| format!("{name} names {file}, which is not there"))?;
-        let sum: String = Sha256::digest(&found).iter().map(|byte| format!("{byte:02x}")).collect();
+            outputs.read(&file).await.ok_or_else(|| format!("{name} names {file}, which is not there"))?;
+        let sum = hex(&Sha256::digest(&found));
         if sum != rendition.sha256 {
             return Err(format!("{file} is not what {name} says"));
         }

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use crate::outputs::Outputs;
 use crate::reader::Reader;
-use crate::shelf::Shelf;
 use crate::storm::{self, Blow, Sky};
 use crate::verdict::Verdict;
 use crate::work::Job;
 
 /// How often a run looks what is due.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often the reader looks at the shelf.
+/// How often the reader looks at the outputs.
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// The storm goes on until so many of a hundred videos are done, and no longer than this.
 const UNTIL_PERCENT: usize = 85;
@@ -31,7 +31,7 @@ pub trait Shell {
     /// What can be done to it.
     fn sky(&self) -> Sky;
     /// Where its renditions end up.
-    fn shelf(&self) -> Shelf;
+    fn outputs(&self) -> Outputs;
     /// How many workers there are now.
     fn workers(&self) -> usize;
     /// Asks for a job.
@@ -52,7 +52,7 @@ pub trait Shell {
 /// Runs `work` over `shell` and fills in the verdict.
 pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> Verdict {
     let start = Instant::now();
-    let shelf = shell.shelf();
+    let outputs = shell.outputs();
     let mut reader = Reader::default();
     let (mut read, mut told) = (Instant::now(), Instant::now());
     let enough = work.iter().filter(|job| job.kind.is_video()).count() * UNTIL_PERCENT / 100;
@@ -66,7 +66,7 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
         }
         shell.look_after().await;
         if read.elapsed() >= READ_EVERY {
-            reader.look(&shelf).await;
+            reader.look(&outputs).await;
             read = Instant::now();
         }
         if told.elapsed() >= TELL_EVERY {
@@ -77,7 +77,7 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
         sleep(LOOK).await;
     }
     shell.calm().await;
-    let empty_since = until_empty(&mut shell, &mut reader, &shelf, &verdict).await;
+    let empty_since = until_empty(&mut shell, &mut reader, &outputs, &verdict).await;
     verdict.left = shell.left().await;
     let zero = Instant::now();
     while verdict.left == 0 && zero.elapsed() < ZERO_WITHIN {
@@ -90,7 +90,7 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
     }
     let dead = shell.close(&mut verdict).await;
     let dead: BTreeSet<String> = crate::cloud::names(&dead, work);
-    verdict.judge(work, reader.close(&shelf).await, &dead);
+    verdict.judge(work, reader.close(&outputs).await, &dead);
     verdict.took = start.elapsed();
     verdict
 }
@@ -99,7 +99,7 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
 async fn until_empty<S: Shell>(
     shell: &mut S,
     reader: &mut Reader,
-    shelf: &Shelf,
+    outputs: &Outputs,
     verdict: &Verdict,
 ) -> Instant {
     let start = Instant::now();
@@ -125,7 +125,7 @@ async fn until_empty<S: Shell>(
             );
         }
         shell.look_after().await;
-        reader.look(shelf).await;
+        reader.look(outputs).await;
         sleep(READ_EVERY / 4).await;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::reader::Shelved;
+use crate::reader::Found;
 use crate::tally::Tally;
 use crate::work::{Job, Kind};
 
@@ -46,13 +46,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Compares what was asked with what is on the shelf and with the dead letters: the names of masters, or the body
+    /// Compares what was asked with what is in the store and with the dead letters: the names of masters, or the body
     /// where a letter names none. The name of a job is the end of its master's key.
-    pub fn judge(&mut self, work: &[Job], shelved: Shelved, dead: &BTreeSet<String>) {
+    pub fn judge(&mut self, work: &[Job], found: Found, dead: &BTreeSet<String>) {
         self.jobs = work.len();
         let name = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
         let mut manifests = BTreeMap::<String, usize>::new();
-        for (key, found) in &shelved.by_master {
+        for (key, found) in &found.by_master {
             *manifests.entry(name(key)).or_default() += found.len();
         }
         for job in work {
@@ -74,9 +74,9 @@ impl Verdict {
         self.duplicates.extend(manifests.keys().map(|name| format!("nobody asked for {name}")));
         let asked: BTreeSet<&String> = work.iter().map(|job| &job.name).collect();
         self.wrongly_dead.extend(dead.iter().filter(|name| !asked.contains(name)).cloned());
-        self.duplicates.extend(shelved.complaints);
-        self.strays.extend(shelved.strays);
-        self.strays.extend(shelved.unfinished.into_iter().map(|key| format!("{key}, an unfinished upload")));
+        self.duplicates.extend(found.complaints);
+        self.strays.extend(found.strays);
+        self.strays.extend(found.unfinished.into_iter().map(|key| format!("{key}, an unfinished upload")));
     }
 
     /// How many jobs were made to fail.

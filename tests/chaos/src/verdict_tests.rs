@@ -1,15 +1,17 @@
 use std::path::Path;
 
+use reelpool_worker::hex::hex;
+use sha2::{Digest, Sha256};
+
 use super::*;
+use crate::outputs::Outputs;
 use crate::reader::Reader;
-use crate::shelf::Shelf;
 use crate::work::draw;
 
 const ATTEMPT: &str = "a1";
 
 fn manifest(name: &str, attempt: &str, bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = hex(&Sha256::digest(bytes));
     serde_json::json!({
         "format": 1,
         "job_id": "d47b58e09c3f4b09e2a5ed5c9a855093",
@@ -47,12 +49,12 @@ async fn verdict(spoil: impl FnOnce(&Path, &[Job], &mut BTreeSet<String>)) -> Ve
     let folder = tempfile::tempdir().unwrap();
     let work = draw(1, 40, true);
     let mut dead = finish(folder.path(), &work);
-    let shelf = Shelf::Folder(folder.path().to_path_buf());
+    let outputs = Outputs::Folder(folder.path().to_path_buf());
     let mut reader = Reader::default();
-    reader.look(&shelf).await;
+    reader.look(&outputs).await;
     spoil(folder.path(), &work, &mut dead);
     let mut verdict = Verdict { to_zero: Some(Duration::ZERO), ..Verdict::default() };
-    verdict.judge(&work, reader.close(&shelf).await, &dead);
+    verdict.judge(&work, reader.close(&outputs).await, &dead);
     verdict
 }
 

@@ -127,16 +127,18 @@ mod tests {
         value.to_string().into()
     }
 
+    type End = fn(&Hands, &dyn Fn(u64) -> Bytes);
+
     #[test]
     fn a_message_is_in_hand_from_its_answer_until_it_is_settled() {
         let message = body(&serde_json::json!({"Messages": [{"MessageId": "m"}]}));
         let extend = |seconds: u64| body(&serde_json::json!({"VisibilityTimeout": seconds}));
-        let ends: [(&str, &dyn Fn(&Hands)); 5] = [
-            ("deleted", &|hands| hands.before(WHO, Call::Delete, &Bytes::new(), at(20))),
-            ("handed back", &|hands| hands.before(WHO, Call::Extend, &extend(0), at(20))),
-            ("to be tried again", &|hands| hands.before(WHO, Call::Extend, &extend(45), at(20))),
-            ("let go", &|hands| hands.asks(WHO, at(20))),
-            ("dead", &|hands| hands.died(WHO, at(20))),
+        let ends: [(&str, End); 5] = [
+            ("deleted", |hands, _| hands.before(WHO, Call::Delete, &Bytes::new(), at(20))),
+            ("handed back", |hands, extend| hands.before(WHO, Call::Extend, &extend(0), at(20))),
+            ("to be tried again", |hands, extend| hands.before(WHO, Call::Extend, &extend(45), at(20))),
+            ("let go", |hands, _| hands.asks(WHO, at(20))),
+            ("dead", |hands, _| hands.died(WHO, at(20))),
         ];
         for (how, end) in ends {
             let hands = Hands::new(Duration::from_secs(10));
@@ -145,7 +147,7 @@ mod tests {
             hands.before(WHO, Call::Extend, &extend(10), at(13));
             hands.before(WHO, Call::Get, &Bytes::new(), at(14));
             assert!(hands.all()[0].during(at(15), at(16)), "{how}");
-            end(&hands);
+            end(&hands, &extend);
             let held = hands.all();
             assert_eq!(held.len(), 1);
             assert_eq!((held[0].from, held[0].to), (at(10), Some(at(20))), "{how}");

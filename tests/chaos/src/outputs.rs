@@ -7,14 +7,14 @@ use reelpool_tests::results::files;
 
 /// The place of the outputs.
 #[derive(Debug, Clone)]
-pub enum Shelf {
+pub enum Outputs {
     /// A folder.
     Folder(PathBuf),
     /// A bucket.
     Bucket(Client, String),
 }
 
-impl Shelf {
+impl Outputs {
     /// The name of everything that is there.
     pub async fn keys(&self) -> Vec<String> {
         match self {
