@@ -44,6 +44,8 @@ pub enum Deed {
     Then(Box<dyn FnOnce(u16) + Send>),
     /// It reaches the API server only after so long, even if whoever asked has ended by then.
     Late(Duration),
+    /// The connection is closed at once, and it reaches the API server all the same, after so long.
+    Stray(Duration),
     /// The API server answers it, and the answer comes after so long.
     Slow(Duration),
     /// The API server answers it, and the connection is closed in the middle of the answer after so long: for watches.
@@ -59,6 +61,7 @@ impl std::fmt::Debug for Deed {
             Self::Lose => write!(f, "Lose"),
             Self::Then(_) => write!(f, "Then"),
             Self::Late(time) => write!(f, "Late({time:?})"),
+            Self::Stray(time) => write!(f, "Stray({time:?})"),
             Self::Slow(time) => write!(f, "Slow({time:?})"),
             Self::Break(time) => write!(f, "Break({time:?})"),
         }
@@ -205,6 +208,13 @@ impl Script {
             Deed::Late(time) => {
                 sleep(time).await;
                 self.pass_on(&call, head, body, None).await
+            }
+            Deed::Stray(time) => {
+                tokio::spawn(async move {
+                    sleep(time).await;
+                    let _ = self.whole(&call, head, body).await;
+                });
+                Err(Closed)
             }
             Deed::Slow(time) => {
                 let answer = self.pass_on(&call, head, body, None).await;

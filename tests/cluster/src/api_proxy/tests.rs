@@ -131,6 +131,11 @@ async fn a_late_write_arrives_though_whoever_sent_it_is_gone() {
     assert!(timeout(Duration::from_millis(100), world.write()).await.is_err());
     assert_eq!(world.writes(), 0);
     eventually("it arrives", SOON, async || world.writes() == 1).await;
+
+    world.next(Deed::Stray(Duration::from_millis(500)));
+    assert!(world.write().await.is_err());
+    assert_eq!(world.writes(), 1);
+    eventually("it arrives", SOON, async || world.writes() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

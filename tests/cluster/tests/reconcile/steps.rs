@@ -225,14 +225,17 @@ enum Trouble {
 const MARKS: &str = "pods";
 const NUMBER: &str = "deployments/scale";
 const STATUS: &str = "workerpools/status";
+/// The message that comes in the middle: seconds, longer than a number strays.
+const IN_BETWEEN: &str = "6";
 /// For how long caches are stale: longer than marks take to settle and a hurried pass to come.
 const STALE: Duration = Duration::from_secs(6);
 
-const OF_THE_NUMBER: [(&str, Trouble); 6] = [
+const OF_THE_NUMBER: [(&str, Trouble); 7] = [
     ("the answer to the number is lost", Trouble::Writes(NUMBER, 1, || Deed::Lose)),
     ("two answers to the number are lost", Trouble::Writes(NUMBER, 2, || Deed::Lose)),
     ("the number is refused: it had changed", Trouble::Writes(NUMBER, 2, || Deed::Fail(409))),
     ("the number fails", Trouble::Writes(NUMBER, 1, || Deed::Fail(500))),
+    ("the number strays", Trouble::Writes(NUMBER, 1, || Deed::Stray(Duration::from_secs(4)))),
     ("the number arrives late", Trouble::Writes(NUMBER, 1, || Deed::Late(Duration::from_secs(4)))),
     (
         "the answer to the number comes late",
@@ -302,7 +305,7 @@ async fn ends_right_after(name: &str, troubles: &'static [(&str, Trouble)]) {
         }
         // Whoever was woken now would take it, and be told to go with it in hand.
         let done = scene.place.crowd.report().done;
-        scene.place.send(POOL, 1);
+        scene.place.sqs.send(&scene.place.sqs.create(POOL), 1, IN_BETWEEN);
         extra += 1;
         scene
             .place
