@@ -113,6 +113,8 @@ impl Cluster {
         };
         this.start_operator();
         this.make_pool();
+        let processes = this.kubelet.processes();
+        this.cloud.proxy.killer(move |who| processes.kill(who));
         this.windy.store(true, Ordering::Relaxed);
         this.cloud.proxy.weather(Weather::Breeze);
         this

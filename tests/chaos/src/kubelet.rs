@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use reelpool_cluster::Daemon;
 use reelpool_tests::{Emulator, binaries};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::proxy::Proxy;
 
@@ -31,6 +31,7 @@ pub struct Kubelet {
     seen: Arc<Mutex<BTreeMap<String, Seen>>>,
     running: BTreeMap<String, Running>,
     lives: BTreeMap<String, Life>,
+    processes: Processes,
     started: usize,
     watching: tokio::task::JoinHandle<()>,
 }
@@ -55,6 +56,23 @@ struct Running {
     told_at: Option<Instant>,
 }
 
+/// The worker process of each pod's address.
+#[derive(Debug, Clone, Default)]
+pub struct Processes(Arc<Mutex<BTreeMap<IpAddr, Pid>>>);
+
+impl Processes {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// SIGKILL for the worker at this address; returns whether there was one.
+    #[must_use]
+    pub fn kill(&self, address: IpAddr) -> bool {
+        // Its id is nobody else's while it is listed: it is reaped after that only.
+        self.lock().get(&address).is_some_and(|pid| kill_process(*pid, Signal::KILL).is_ok())
+    }
+}
+
 /// From when to when a pod of an address was there.
 #[derive(Debug, Clone, Copy)]
 pub struct Life {
@@ -77,6 +95,7 @@ impl Kubelet {
             seen,
             running: BTreeMap::new(),
             lives: BTreeMap::new(),
+            processes: Processes::default(),
             started: 0,
             watching,
         }
@@ -96,6 +115,12 @@ impl Kubelet {
     #[must_use]
     pub fn started(&self) -> usize {
         self.started
+    }
+
+    /// The processes of all pods.
+    #[must_use]
+    pub fn processes(&self) -> Processes {
+        self.processes.clone()
     }
 
     /// The address and the end of each pod that ever was, by its name.
@@ -148,10 +173,13 @@ impl Kubelet {
             if let Some(process) = &mut pod.process {
                 // A pod that is deleted without grace takes its process with it.
                 let late = pod.told_at.is_some_and(|at| at.elapsed() > pod.seen.grace);
-                if late || (is_there.is_none() && process.runs()) {
+                let mut listed = self.processes.lock();
+                if late || is_there.is_none() {
+                    listed.remove(&pod.seen.address);
                     process.kill();
                 }
                 if !process.runs() {
+                    listed.remove(&pod.seen.address);
                     proxy.died(pod.seen.address);
                     pod.process = None;
                     pod.again_at = Instant::now() + AGAIN;
@@ -161,7 +189,9 @@ impl Kubelet {
                 gone.push((uid.clone(), is_there.is_some()));
             } else if pod.process.is_none() && pod.again_at <= Instant::now() {
                 self.started += 1;
-                pod.process = Some(start(pod, proxy));
+                let process = start(pod, proxy);
+                self.processes.lock().insert(pod.seen.address, process.pid());
+                pod.process = Some(process);
             }
         }
         for (uid, is_there) in gone {

@@ -1,6 +1,8 @@
 //! The fleet of processes: `reelpool up`, over folders and the embedded queue, or over SQS and S3.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -78,6 +80,8 @@ impl OneMachine {
         };
         this.start_up();
         if let Some(cloud) = &this.cloud {
+            let root = this.machine.root().to_path_buf();
+            cloud.proxy.killer(move |who| kill_worker_at(who, &root));
             cloud.proxy.weather(Weather::Breeze);
         }
         this
@@ -142,6 +146,19 @@ impl OneMachine {
             self.ended.entry(pid).or_insert_with(SystemTime::now);
         }
     }
+}
+
+/// Kills the worker of this address, unless it is none of the machine in `root`.
+fn kill_worker_at(who: IpAddr, root: &Path) -> bool {
+    let IpAddr::V4(who) = who else { return false };
+    let worker = Witness::worker_at(who);
+    let ours = |process: &Listed| Some(process.pid) == worker && process.bears(root);
+    let Some(pid) =
+        processes().iter().find(|process| ours(process)).and_then(|found| Pid::from_raw(found.pid))
+    else {
+        return false;
+    };
+    kill_process(pid, Signal::KILL).is_ok()
 }
 
 impl Shell for OneMachine {

@@ -10,6 +10,7 @@ mod deed;
 mod hands;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
@@ -64,16 +65,23 @@ impl Weather {
 }
 
 /// The proxy; it ends when this is dropped.
-#[derive(Debug)]
 pub struct Proxy {
     gate: Gate,
     shared: Arc<Shared>,
 }
 
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
 /// What the service answered.
 type Answered = Result<(http::response::Parts, Bytes), io::Error>;
 
-#[derive(Debug)]
+/// Kills whoever has this address; returns whether there was somebody.
+type Kill = Box<dyn Fn(IpAddr) -> bool + Send>;
+
 struct Shared {
     upstream: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -84,6 +92,7 @@ struct Shared {
     number: AtomicU64,
     tally: Tally,
     hands: Hands,
+    killer: Mutex<Option<Kill>>,
     /// A message that was given to somebody and is to be given to somebody else as well.
     repeat: Mutex<Option<(IpAddr, Bytes)>>,
     /// Questions for a message that were left when a copy came first.
@@ -107,6 +116,7 @@ impl Proxy {
             number: AtomicU64::new(0),
             tally,
             hands: Hands::new(visibility),
+            killer: Mutex::default(),
             repeat: Mutex::default(),
             asked: Mutex::default(),
             repeats: Notify::new(),
@@ -170,6 +180,11 @@ impl Proxy {
     #[must_use]
     pub fn holders(&self) -> usize {
         self.shared.hands.all().iter().filter(|held| held.to.is_none()).count()
+    }
+
+    /// Kills whoever has this address; returns whether there was somebody. Without it nobody is killed.
+    pub fn killer(&self, kill: impl Fn(IpAddr) -> bool + Send + 'static) {
+        *self.shared.killer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(kill));
     }
 
     /// How many requests have come.
@@ -237,6 +252,7 @@ impl Shared {
             Deed::DropRequest => return Err(cut()),
             Deed::Fail | Deed::Throttle => return Ok(answer::refusal(call, deed)),
             Deed::LateRequest(time) => sleep(time).await,
+            Deed::KillBefore if self.kill(who, "worker killed before a step") => return Err(cut()),
             _ => {}
         }
         if call == Call::Receive {
@@ -263,6 +279,7 @@ impl Shared {
         match deed {
             Deed::DropAnswer => return Err(cut()),
             Deed::LateAnswer(time) => sleep(time).await,
+            Deed::KillAfter if self.kill(who, "worker killed after a step") => return Err(cut()),
             _ => {}
         }
         if call == Call::Receive && answer_head.status.is_success() {
@@ -275,6 +292,16 @@ impl Shared {
             }
         }
         answer::spoiled(deed, call, answer_head, answer_body)
+    }
+
+    /// Kills whoever asked, if that is somebody who may be killed.
+    fn kill(&self, who: IpAddr, name: &'static str) -> bool {
+        let killer = self.killer.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_dead = killer.as_ref().is_some_and(|kill| kill(who));
+        if is_dead {
+            self.tally.count(name);
+        }
+        is_dead
     }
 
     /// Waits for a message that somebody else got and this one is to get as well.

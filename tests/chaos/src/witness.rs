@@ -64,11 +64,12 @@ impl Witness {
         program
     }
 
-    /// The address by which the worker with this process id is known.
+    /// The process id of the worker that is known by this address, if it can be one.
     #[must_use]
-    pub fn address(pid: u32) -> Ipv4Addr {
-        let byte = |part: u32| u8::try_from(part).unwrap_or_default();
-        Ipv4Addr::new(127, byte(100 + pid / 65536 % 100), byte(pid / 256 % 256), byte(pid % 256))
+    pub fn worker_at(address: Ipv4Addr) -> Option<i32> {
+        let [_, first, second, third] = address.octets();
+        let high = first.checked_sub(100)?;
+        Some(i32::from(high) * 65536 + i32::from(second) * 256 + i32::from(third))
     }
 
     /// How many workers there were.
@@ -141,6 +142,12 @@ mod tests {
     const IDLE: &str = "2026-11-21T20:00:01.5Z  INFO received id=\"m\" receives=1\n\
                         2026-11-21T20:00:03.5Z  INFO committed master=\"1.mp4\"\n\
                         2026-11-21T20:00:04.5Z  INFO asked to stop again=false\n";
+
+    #[test]
+    fn a_worker_is_known_by_its_address() {
+        assert_eq!(Witness::worker_at(Ipv4Addr::new(127, 101, 2, 3)), Some(65536 + 2 * 256 + 3));
+        assert_eq!(Witness::worker_at(Ipv4Addr::LOCALHOST), None);
+    }
 
     #[test]
     fn a_worker_that_is_told_to_stop_with_a_job_in_hand_is_found_unless_somebody_else_told_it() {

@@ -15,15 +15,19 @@ const DOOMED_PERCENT: usize = 5;
 const TWICE_PERCENT: u8 = 6;
 /// The silence in the middle: long enough for the fleet to go to zero.
 const LULL: Duration = Duration::from_secs(12);
+/// A silence after one burst of three, in seconds: long enough for some of the fleet to go.
+const PAUSE: std::ops::Range<f64> = 3.0..6.0;
 
 /// Masters of different lengths and sizes.
-const CLIPS: [Clip; 6] = [
+const CLIPS: [Clip; 7] = [
     Clip { width: 96, height: 54, seconds: 1, fps: 10, audio: false },
     Clip { width: 96, height: 54, seconds: 2, fps: 25, audio: true },
     Clip { width: 128, height: 72, seconds: 3, fps: 25, audio: false },
     Clip { width: 128, height: 72, seconds: 6, fps: 25, audio: true },
     Clip { width: 320, height: 180, seconds: 3, fps: 25, audio: false },
     Clip { width: 320, height: 180, seconds: 6, fps: 25, audio: true },
+    // So long that others are idle and go meanwhile.
+    Clip { width: 640, height: 360, seconds: 80, fps: 25, audio: true },
 ];
 
 /// What one job is.
@@ -102,6 +106,9 @@ pub fn draw(seed: u64, videos: usize, messages: bool) -> Vec<Job> {
             left_in_burst = random.usize(1..=(all / 6).max(2));
             if number > 0 {
                 at += PACE * f64::from(u32::try_from(left_in_burst).unwrap()) * (0.5 + random.f64());
+                if random.u8(..3) == 0 {
+                    at += PAUSE.start + random.f64() * (PAUSE.end - PAUSE.start);
+                }
             }
         }
         if number == all / 2 {

@@ -31,6 +31,10 @@ pub enum Deed {
     Repeat,
     /// The queue says that it is empty.
     SayEmpty,
+    /// Whoever asked is killed before the service hears of it.
+    KillBefore,
+    /// Whoever asked is killed when the service has done it, before the answer.
+    KillAfter,
 }
 
 impl Deed {
@@ -49,8 +53,12 @@ impl Deed {
         ];
         let more: &[Self] = match call {
             Call::Get => &[Self::CutBody, Self::SpoilBody, Self::CutBody, Self::SpoilBody],
-            Call::Receive => &[Self::Repeat, Self::Repeat, Self::Repeat],
+            Call::Receive => &[Self::Repeat, Self::Repeat, Self::Repeat, Self::KillAfter],
             Call::Counts => &[Self::SayEmpty, Self::SayEmpty],
+            // The steps after which something is there that was not.
+            Call::Put | Call::Delete | Call::Send => {
+                &[Self::KillBefore, Self::KillAfter, Self::KillBefore, Self::KillAfter]
+            }
             _ => &[],
         };
         let chosen = random.usize(..any.len() + more.len());
@@ -61,7 +69,7 @@ impl Deed {
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         match self {
-            Self::Pass | Self::Repeat => None,
+            Self::Pass | Self::Repeat | Self::KillBefore | Self::KillAfter => None,
             Self::Fail => Some("answer 500"),
             Self::Throttle => Some("throttled"),
             Self::DropRequest => Some("request lost"),
