@@ -7,6 +7,8 @@ mod ctrl_c;
 mod disk_full;
 mod duplicates;
 mod kill_nine;
+mod killed_upload;
+mod lost_hold;
 mod lost_worker;
 mod memory;
 mod one_machine;

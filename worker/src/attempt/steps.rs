@@ -346,7 +346,7 @@ impl<'a> Steps<'a> {
                     tracing::warn!(%error, "the outputs of the unfinished attempt could not be removed");
                 }
                 Err(_) => {
-                    tracing::warn!("the outputs of the unfinished attempt could not be removed in time")
+                    tracing::warn!("the outputs of the unfinished attempt could not be removed in time");
                 }
             }
         }
