@@ -28,11 +28,11 @@ pub struct Crew {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spent {
     /// How many transcodes were begun, those that were cut short among them.
-    pub transcodes: u64,
+    pub transcodes: u32,
     /// How long they took, all together, in seconds.
     pub seconds: f64,
     /// How often a job was left alone because another worker was at it.
-    pub left_alone: u64,
+    pub left_alone: u32,
 }
 
 impl Crew {
@@ -76,7 +76,7 @@ impl Crew {
                 let line = text.lines().find_map(|line| line.strip_prefix(name));
                 line.map_or(0.0, |value| value.trim().parse().unwrap())
             };
-            let count = |name: &str| format!("{}", value(name)).parse::<u64>().unwrap();
+            let count = |name: &str| format!("{}", value(name)).parse::<u32>().unwrap();
             spent.transcodes += count(r#"reelpool_worker_stage_seconds_count{stage="transcode"}"#);
             spent.seconds += value(r#"reelpool_worker_stage_seconds_sum{stage="transcode"}"#);
             spent.left_alone += count(r#"reelpool_worker_jobs_total{outcome="claimed_elsewhere"}"#);

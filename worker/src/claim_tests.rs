@@ -9,10 +9,13 @@ use crate::store::FolderOutputs;
 const PREFIX: &str = "a.mp4/1f";
 const HOLDS: Duration = Duration::from_secs(90);
 
+/// What an object says, and its age.
+type Object = (Vec<u8>, Option<Duration>);
+
 /// A store in memory that says of each object how old it is.
 #[derive(Debug, Default)]
 struct Aged {
-    objects: Mutex<BTreeMap<String, (Vec<u8>, Option<Duration>)>>,
+    objects: Mutex<BTreeMap<String, Object>>,
     puts: Mutex<u32>,
     /// A conditional write is done, and its answer lost.
     loses_answers: bool,
@@ -40,7 +43,7 @@ impl Aged {
 #[async_trait]
 impl Outputs for Aged {
     async fn publish(&self, _: &Path, _: &str) -> Result<(), StoreError> {
-        unreachable!("a claim publishes nothing")
+        panic!("a claim publishes nothing")
     }
 
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
@@ -78,7 +81,7 @@ impl Outputs for Aged {
     }
 
     async fn remove_all_but(&self, _: &str, _: Option<&str>) -> Result<(), StoreError> {
-        unreachable!("a claim removes claims only")
+        panic!("a claim removes claims only")
     }
 }
 

@@ -41,7 +41,7 @@ pub fn end(worker: &WorkerId, source: Option<&Source>, outcome: &Outcome, held_f
             tracing::warn!(master, %worker, "failed for good: {reason}: {}", first_line(detail));
         }
         Outcome::ClaimedElsewhere => {
-            tracing::info!(master, %worker, "another worker is at it: looked at again later")
+            tracing::info!(master, %worker, "another worker is at it: looked at again later");
         }
         Outcome::HandedBack => tracing::info!(master, %worker, "handed back"),
         Outcome::HoldLost => tracing::warn!(master, %worker, "the hold was lost: another worker may have it"),

@@ -2,6 +2,7 @@
 //! real protocols. Whatever holds for one holds for the other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod foreign_clock;
 mod masters;
 mod outputs;
 mod queue;

@@ -24,18 +24,20 @@ const ARGUMENTS: [&str; 4] = ["--preset", "medium", "--visibility-timeout", "6"]
 
 /// Prints what was paid and checks that it is at most one transcode a round beyond the first.
 fn assert_thrift(spent: Spent, jobs: &[Published]) {
-    let needed: f64 = jobs.iter().map(|job| job.manifest.timings.transcode_ms as f64 / 1000.0).sum();
-    let wasted = spent.transcodes as f64 - jobs.len() as f64;
+    let needed = jobs.iter().map(|job| Duration::from_millis(job.manifest.timings.transcode_ms));
+    let needed = needed.sum::<Duration>().as_secs_f64();
+    let count = |number: usize| f64::from(u32::try_from(number).unwrap());
+    let wasted = f64::from(spent.transcodes) - count(jobs.len());
     println!(
         "{} jobs told {WORKERS} times each: {} transcodes, {:.2} wasted a job; {:.1} s of transcoding, {needed:.1} s of \
          them committed; left alone {} times",
         jobs.len(),
         spent.transcodes,
-        wasted / jobs.len() as f64,
+        wasted / count(jobs.len()),
         spent.seconds,
         spent.left_alone,
     );
-    assert!(wasted <= jobs.len() as f64, "{spent:?}");
+    assert!(wasted <= count(jobs.len()), "{spent:?}");
     assert!(spent.left_alone > 0, "the workers never met: {spent:?}");
 }
 

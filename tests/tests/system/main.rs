@@ -8,6 +8,8 @@ mod disk_full;
 mod duplicates;
 mod hostile;
 mod kill_nine;
+mod killed_upload;
+mod lost_hold;
 mod lost_worker;
 mod memory;
 mod one_machine;

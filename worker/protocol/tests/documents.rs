@@ -219,7 +219,7 @@ fn the_status_document_keeps_its_form() {
             "stage": "transcoding", "permille": 420, "speed_milli": 1500, "held_for_ms": 60,
         }],
         "totals": {
-            "committed": 1, "already_done": 0, "retried": 0, "failed": 0, "handed_back": 0, "committed_ms": 0,
+            "committed": 1, "already_done": 0, "retried": 0, "failed": 0, "handed_back": 0, "claimed_elsewhere": 0, "committed_ms": 0,
         },
     });
     assert_eq!(serde_json::to_value(&status).unwrap(), expected);
