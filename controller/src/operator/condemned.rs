@@ -17,8 +17,9 @@ use super::plan::{DRAIN_TERM_SECONDS, Known};
 pub const SPARED_AFTER: Millis = Millis::from_secs(30);
 /// How often their drains are renewed while there can be no pass.
 const RENEW_EVERY: Millis = Millis::from_secs(15);
-/// A write may be made so long after it was sent: the API server's own time for a request, after which it is given up.
-const LANDS_WITHIN: Millis = Millis::from_secs(60);
+/// A write may be made so long after it was sent: the API server's own time for a request is 60 s, and it may have waited
+/// on its way.
+const LANDS_WITHIN: Millis = Millis::from_secs(90);
 /// Nobody is asked for longer but those that the number is about to be lowered for.
 const LONGEST_OF_OTHERS: Millis = Millis::from_secs(DRAIN_TERM_SECONDS as u64);
 /// While there can be no pass they are renewed for so long at most: by then Kubernetes has taken them, or never will.
@@ -79,6 +80,11 @@ impl Condemned {
     /// The number does not go down for these, whatever they were asked.
     pub fn let_back(&mut self, ids: &[WorkerId]) {
         self.let_back.extend(ids.iter().filter(|id| !self.who.contains(id)).cloned());
+    }
+
+    /// The number was raised at `now`, or may have been: until then there was one to go for each of them.
+    pub fn number_rose(&mut self, now: Timestamp) {
+        self.spoken_for(now);
     }
 
     /// Something spoke for their going at `at`.

@@ -61,7 +61,8 @@ impl Marks {
                 self.written.remove(&pod.id);
             }
         }
-        let seen = pods.iter().map(|pod| (pod.id.clone(), (pod.is_marked, pod.stage))).collect::<HashMap<_, _>>();
+        let seen =
+            pods.iter().map(|pod| (pod.id.clone(), (pod.is_marked, pod.stage))).collect::<HashMap<_, _>>();
         // Also what was there before us: the one who wrote it may have done so a moment ago.
         let is_changed = seen.iter().any(|(id, rank)| self.seen.get(id) != Some(rank));
         if is_changed || !self.written.is_empty() {

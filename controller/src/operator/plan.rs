@@ -128,12 +128,17 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
     let named: HashSet<&WorkerId> = if lowers { decision.drain.iter().collect() } else { HashSet::new() };
     let can_drain = fleet.leave == Leave::Drained;
     let stays = |worker: &&Known| !named.contains(&worker.id) && !fleet.condemned.contains(&worker.id);
+    // While Kubernetes has yet to choose for the number that it was given, the marks stand: it chooses by them, and those
+    // whose workers are silent now may have been marked for it by an operator before this one.
+    let has_chosen = !fleet.is_rolling_out && fleet.pods.len() <= pods_of(fleet.current);
     let mut plan = Plan {
         undrain: ids(fleet.pods.iter().filter(stays).filter(|worker| is_draining(worker))),
-        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| is_to_be_unmarked(worker))),
+        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| has_chosen && is_to_be_unmarked(worker))),
         drain: ids(fleet.pods.iter().filter(|worker| {
             let is_condemned = fleet.condemned.contains(&worker.id);
-            !stays(worker) && can_drain && !holds(worker, if is_condemned { RENEW_CONDEMNED_BELOW } else { RENEW_BELOW })
+            !stays(worker)
+                && can_drain
+                && !holds(worker, if is_condemned { RENEW_CONDEMNED_BELOW } else { RENEW_BELOW })
         })),
         ..Plan::default()
     };
@@ -183,7 +188,9 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
     }
     let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
         leaving.into_iter().partition(|worker| matches!(worker.mark, Mark::Seen(true) | Mark::Written(true)));
-    let unsure: Vec<&Known> = unmarked.iter().copied().filter(|worker| worker.mark == Mark::Unsure).collect();
+    // One that is not ready is taken before those that are marked: it goes with them, or not at all.
+    let is_first = |worker: &&Known| worker.mark == Mark::Unsure || worker.stage != PodStage::Ready;
+    let unsure: Vec<&Known> = unmarked.iter().copied().filter(is_first).collect();
     if marked.is_empty() || !unsure.is_empty() {
         plan.mark = ids(if marked.is_empty() { unmarked } else { unsure });
         return;

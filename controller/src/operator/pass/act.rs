@@ -56,7 +56,8 @@ impl Pass<'_> {
                 let said = self.tell_workers(&plan.condemn, CONDEMNED, seen, state).await;
                 let condemned: BTreeSet<&WorkerId> = plan.condemn.iter().collect();
                 let mut condemned = seen.pods.iter().filter(|pod| condemned.contains(&pod.id));
-                if let Some(pod) = condemned.find(|pod| !is_ready_to_go(pod.stage, said.get(&pod.id).copied()))
+                if let Some(pod) =
+                    condemned.find(|pod| !is_ready_to_go(pod.stage, said.get(&pod.id).copied()))
                 {
                     tracing::debug!(pool = %self.name, worker = %pod.id, "it did not say again that it is drained");
                     state.condemned.let_back(&plan.condemn);
@@ -83,7 +84,11 @@ impl Pass<'_> {
         let from = seen.deployment.replicas;
         let before = self.context.clock.now();
         let new = state.condemned.add(&plan.condemn, before);
-        let written = match hands.scale(&seen.deployment, replicas, lower_by).await {
+        let written = hands.scale(&seen.deployment, replicas, lower_by).await;
+        if replicas > from {
+            state.condemned.number_rose(self.context.clock.now());
+        }
+        let written = match written {
             Ok(written) => written,
             Err(error) => {
                 if error.may_be_done() {
