@@ -27,7 +27,7 @@ enum Drain {
 }
 
 /// A worker's presence in its fleet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Presence {
     started: Instant,
     phase: Phase,

@@ -186,6 +186,12 @@ impl Candidate {
         &self.identity
     }
 
+    /// The last change of the lease that it saw.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Observed> {
+        self.observed.as_ref()
+    }
+
     /// Until when it leads, if nothing else happens; `None` when it never did.
     #[must_use]
     pub fn leads_until(&self) -> Option<Moment> {

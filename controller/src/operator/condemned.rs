@@ -17,6 +17,11 @@ use super::plan::{DRAIN_TERM_SECONDS, Known};
 pub const SPARED_AFTER: Millis = Millis::from_secs(30);
 /// How often their drains are renewed while there can be no pass.
 const RENEW_EVERY: Millis = Millis::from_secs(15);
+/// A write may be made so long after it was sent: the API server's own time for a request is 60 s, and it may have waited
+/// on its way.
+const LANDS_WITHIN: Millis = Millis::from_secs(90);
+/// Nobody is asked for longer but those that the number is about to be lowered for.
+const LONGEST_OF_OTHERS: Millis = Millis::from_secs(DRAIN_TERM_SECONDS as u64);
 /// While there can be no pass they are renewed for so long at most: by then Kubernetes has taken them, or never will.
 const SLEEP_AT_MOST: Millis = Millis::from_secs(10 * 60);
 
@@ -25,14 +30,14 @@ const SLEEP_AT_MOST: Millis = Millis::from_secs(10 * 60);
 pub struct Condemned {
     who: BTreeSet<WorkerId>,
     addresses: BTreeMap<WorkerId, SocketAddr>,
-    /// Those that this process has let back to work, or has told of a number that was not lowered for them.
-    woken: BTreeSet<WorkerId>,
     /// When something last spoke for their going.
     going_at: Timestamp,
     /// When their drains were last renewed without a pass.
     renewed_at: Option<Timestamp>,
     /// The number before a lowering of which no answer came.
     unanswered: Option<u32>,
+    /// Those who were let back to work, until they know.
+    let_back: BTreeSet<WorkerId>,
 }
 
 impl Condemned {
@@ -42,15 +47,25 @@ impl Condemned {
         &self.who
     }
 
+    /// When something last spoke for their going.
+    #[must_use]
+    pub fn going_at(&self) -> Timestamp {
+        self.going_at
+    }
+
+    /// Those who were let back to work and may not know it yet.
+    #[must_use]
+    pub fn let_back_ids(&self) -> &BTreeSet<WorkerId> {
+        &self.let_back
+    }
+
     /// The number goes down for these, whatever comes of the write.
     /// Returns those of them that are new.
     pub fn add(&mut self, ids: &[WorkerId], now: Timestamp) -> Vec<WorkerId> {
         if !ids.is_empty() {
-            self.going_at = now;
+            self.spoken_for(now);
         }
-        for id in ids {
-            self.woken.remove(id);
-        }
+        self.let_back.retain(|id| !ids.contains(id));
         ids.iter().filter(|id| self.who.insert((*id).clone())).cloned().collect()
     }
 
@@ -58,8 +73,23 @@ impl Condemned {
     pub fn take_back(&mut self, ids: &[WorkerId]) {
         for id in ids {
             self.who.remove(id);
-            self.woken.insert(id.clone());
         }
+        self.let_back(ids);
+    }
+
+    /// The number does not go down for these, whatever they were asked.
+    pub fn let_back(&mut self, ids: &[WorkerId]) {
+        self.let_back.extend(ids.iter().filter(|id| !self.who.contains(id)).cloned());
+    }
+
+    /// The number was raised at `now`, or may have been: until then there was one to go for each of them.
+    pub fn number_rose(&mut self, now: Timestamp) {
+        self.spoken_for(now);
+    }
+
+    /// Something spoke for their going at `at`.
+    fn spoken_for(&mut self, at: Timestamp) {
+        self.going_at = self.going_at.max(at);
     }
 
     /// No answer came to a write that was to lower the number from `before`: it may have been made all the same.
@@ -77,7 +107,7 @@ impl Condemned {
     /// its way.
     pub fn learn(&mut self, replicas: u32, now: Timestamp) {
         if self.unanswered.take() == Some(replicas) {
-            self.going_at = now;
+            self.spoken_for(now.plus(LANDS_WITHIN).minus(SPARED_AFTER));
         }
     }
 
@@ -96,10 +126,10 @@ impl Condemned {
     ) -> Vec<WorkerId> {
         let before = self.who.len();
         self.who.retain(|id| pods.contains(id));
-        self.woken.retain(|id| pods.contains(id));
+        self.let_back.retain(|id| pods.contains(id));
         let more_must_go = pods.len() > usize::try_from(deployment.replicas).unwrap_or(usize::MAX);
         if self.who.len() < before || more_must_go || !deployment.is_observed() {
-            self.going_at = now;
+            self.spoken_for(now);
         }
         if now.since(self.going_at) < SPARED_AFTER {
             return Vec::new();
@@ -109,23 +139,22 @@ impl Condemned {
 
     fn wake_all(&mut self) -> Vec<WorkerId> {
         let awake: Vec<WorkerId> = std::mem::take(&mut self.who).into_iter().collect();
-        self.woken.extend(awake.iter().cloned());
+        self.let_back.extend(awake.iter().cloned());
         awake
     }
 
-    /// Takes workers whose drain holds for longer than any that is asked for before the number goes down: an operator
-    /// before this one has lowered it for them. Kubernetes may be taking them still, and that there are no more pods
-    /// than the number asks for shows nothing: it may have risen again since.
-    pub fn inherit(&mut self, known: &[Known], now: Timestamp) {
-        let is_condemned = |worker: &&Known| {
-            worker.state == WorkerState::Draining(DrainStage::Drained)
-                && worker.drain_left.is_some_and(|left| left > Millis::from_secs(DRAIN_TERM_SECONDS.into()))
-                && !self.woken.contains(&worker.id)
-                && !self.who.contains(&worker.id)
-        };
-        let inherited: Vec<WorkerId> =
-            known.iter().filter(is_condemned).map(|worker| worker.id.clone()).collect();
-        let _ = self.add(&inherited, now);
+    /// Takes workers that were asked to sleep for longer than others ever are: an operator before this one was about to
+    /// lower the number for them, or has. Kubernetes may have chosen them though the number has risen since, or a write of
+    /// it may still be on its way; so they sleep on for a while.
+    pub fn recognise(&mut self, known: &[Known], now: Timestamp) {
+        let sleeps_long = |worker: &&Known| worker.drain_left.is_some_and(|left| left > LONGEST_OF_OTHERS);
+        let long: BTreeSet<&WorkerId> = known.iter().filter(sleeps_long).map(|worker| &worker.id).collect();
+        self.let_back.retain(|id| long.contains(id));
+        let is_new = |id: &&WorkerId| !self.who.contains(*id) && !self.let_back.contains(*id);
+        let new: Vec<WorkerId> = long.into_iter().filter(is_new).cloned().collect();
+        if !new.is_empty() {
+            let _ = self.add(&new, now.plus(LANDS_WITHIN).minus(SPARED_AFTER));
+        }
     }
 
     /// Takes workers that drain while there are more pods than the number asks for: an operator before this one has

@@ -82,8 +82,8 @@ fn a_write_of_which_no_answer_came_may_have_been_made() {
     condemned.no_answer(5);
     condemned.learn(5, at(100));
     let pods = ["a", "b", "c", "d", "e"];
-    assert!(spare(&mut condemned, &pods, &deployment(5), 129).is_empty(), "it may still be on its way");
-    assert_eq!(spare(&mut condemned, &pods, &deployment(5), 130), ids(&["a", "b"]));
+    assert!(spare(&mut condemned, &pods, &deployment(5), 189).is_empty(), "it may still be on its way");
+    assert_eq!(spare(&mut condemned, &pods, &deployment(5), 190), ids(&["a", "b"]));
 }
 
 #[test]
@@ -127,22 +127,41 @@ fn those_of_an_operator_before_are_adopted_the_marked_ones_first() {
 }
 
 #[test]
-fn those_asleep_for_long_are_inherited_however_many_pods_are_asked_for_but_not_those_we_woke() {
-    let for_long = |name| Known { drain_left: Some(Millis::from_secs(580)), ..drained(name, true) };
-    let known = [for_long("a"), for_long("b"), drained("c", true)];
+fn those_of_an_operator_before_are_known_by_their_long_drains_whatever_the_number_is() {
+    let long = |name: &str| Known { drain_left: Some(Millis::from_secs(500)), ..drained(name, false) };
+    let known = [long("a"), drained("b", true)];
     let mut condemned = Condemned::default();
-    condemned.inherit(&known, at(0));
-    assert_eq!(condemned.ids(), &set(&["a", "b"]), "c was only asked to drain");
-    assert!(spare(&mut condemned, &["a", "b", "c"], &deployment(9), 29).is_empty());
-    // a is taken; half a minute later b is let back to work, and stays so though its drain holds for some time more.
-    assert!(spare(&mut condemned, &["b", "c"], &deployment(9), 30).is_empty());
-    assert_eq!(spare(&mut condemned, &["b", "c"], &deployment(9), 60), ids(&["b"]));
-    condemned.inherit(&known[1..], at(61));
+    condemned.recognise(&known, at(0));
+    assert_eq!(condemned.ids(), &set(&["a"]));
+    assert!(
+        spare(&mut condemned, &["a", "b"], &deployment(2), 89).is_empty(),
+        "a write may still be on its way"
+    );
+    assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 90), ids(&["a"]));
+    condemned.recognise(&known, at(91));
+    assert!(condemned.ids().is_empty(), "it was let back and does not know it yet");
+    condemned.recognise(&[drained("a", false)], at(92));
+    condemned.recognise(&known, at(93));
+    assert_eq!(condemned.ids(), &set(&["a"]), "it was asked anew");
+}
+
+#[test]
+fn those_who_were_asked_in_vain_and_those_of_a_refused_write_are_not_taken_for_anothers() {
+    let known =
+        ["a", "b"].map(|name| Known { drain_left: Some(Millis::from_secs(500)), ..drained(name, true) });
+    let mut condemned = Condemned::default();
+    condemned.let_back(&ids(&["a"]));
+    let new = condemned.add(&ids(&["b"]), at(0));
+    condemned.take_back(&new);
+    condemned.recognise(&known, at(1));
     assert!(condemned.ids().is_empty());
-    // A number that is lowered for it later counts anew.
-    let _ = condemned.add(&ids(&["b"]), at(62));
-    assert_eq!(condemned.ids(), &set(&["b"]));
-    condemned.take_back(&ids(&["b"]));
-    condemned.inherit(&known[1..], at(63));
-    assert!(condemned.ids().is_empty(), "the write was refused");
+}
+
+#[test]
+fn a_number_that_was_raised_late_in_a_pass_counts_from_then() {
+    let mut condemned = Condemned::default();
+    let _ = condemned.add(&ids(&["a"]), at(0));
+    condemned.number_rose(at(25));
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 54).is_empty());
+    assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 55), ids(&["a"]));
 }

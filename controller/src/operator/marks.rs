@@ -1,16 +1,17 @@
 //! Which pods carry the lowest deletion cost, and whether that is known to everybody.
 //!
 //! What was written a moment ago is not in every cache yet. A number that went down then would take a pod whose mark we
-//! have not seen, or spare one whose mark Kubernetes has not seen.
+//! have not seen, or spare one whose mark Kubernetes has not seen. The same goes for how far a pod is: one that has just
+//! become ready by our cache is not ready by another, and would be taken before all that are marked.
 
 use std::collections::{BTreeSet, HashMap};
 
 use reelpool_core::{Millis, Timestamp, WorkerId};
 
 use super::deployment::is_later;
-use super::pods::PodView;
+use super::pods::{PodStage, PodView};
 
-/// After we have seen all marks the ReplicaSet controller is given this time to see them too: its cache of pods is
+/// After we have seen the last change the ReplicaSet controller is given this time to see it too: its cache of pods is
 /// another one than ours.
 const SETTLED_AFTER: Millis = Millis::from_secs(1);
 
@@ -25,13 +26,18 @@ pub enum Mark {
     Unsure,
 }
 
-/// What was written of the marks of one pool's pods, until it is seen.
+/// What was written of the marks of one pool's pods, until it is seen, and when what Kubernetes chooses by changed last.
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
     written: HashMap<WorkerId, Write>,
-    /// When one was last on its way.
-    travelled_at: Timestamp,
+    /// By what Kubernetes chooses, as it was seen last.
+    seen: HashMap<WorkerId, Rank>,
+    /// When that was last seen to change, or something written was still on its way.
+    changed_at: Timestamp,
 }
+
+/// By what Kubernetes chooses: whether a pod carries the lowest cost, and how far it is.
+pub type Rank = (bool, PodStage);
 
 #[derive(Debug, Clone)]
 struct Write {
@@ -55,9 +61,14 @@ impl Marks {
                 self.written.remove(&pod.id);
             }
         }
-        if !self.written.is_empty() {
-            self.travelled_at = now;
+        let seen =
+            pods.iter().map(|pod| (pod.id.clone(), (pod.is_marked, pod.stage))).collect::<HashMap<_, _>>();
+        // Also what was there before us: the one who wrote it may have done so a moment ago.
+        let is_changed = seen.iter().any(|(id, rank)| self.seen.get(id) != Some(rank));
+        if is_changed || !self.written.is_empty() {
+            self.changed_at = now;
         }
+        self.seen = seen;
     }
 
     /// Whether this pod carries the lowest cost.
@@ -73,10 +84,16 @@ impl Marks {
         }
     }
 
-    /// Whether everybody has had the time to see all marks.
+    /// By what Kubernetes would choose this pod, as it was seen last.
+    #[must_use]
+    pub fn last_seen(&self, id: &WorkerId) -> Option<Rank> {
+        self.seen.get(id).copied()
+    }
+
+    /// Whether everybody has had the time to see all marks, and how far all pods are.
     #[must_use]
     pub fn are_settled(&self, now: Timestamp) -> bool {
-        self.written.is_empty() && now.since(self.travelled_at) >= SETTLED_AFTER
+        self.written.is_empty() && now.since(self.changed_at) >= SETTLED_AFTER
     }
 }
 
@@ -109,16 +126,44 @@ mod tests {
         let mut marks = Marks::default();
         let before = [pod("a", "10", false), pod("b", "11", false)];
         marks.see(&before, at(0));
-        assert!(marks.are_settled(at(0)), "nothing was written");
+        assert!(!marks.are_settled(at(999)), "whoever was before us may have written just now");
+        assert!(marks.are_settled(at(1000)));
         marks.wrote("a".into(), true, Some("20".into()));
-        marks.see(&before, at(100));
+        marks.see(&before, at(2000));
         assert_eq!(before.each_ref().map(|pod| marks.of(pod)), [Mark::Written(true), Mark::Seen(false)]);
         assert!(!marks.are_settled(at(5000)), "however long it travels");
         let after = [pod("a", "20", true), pod("b", "11", false)];
-        marks.see(&after, at(300));
+        marks.see(&after, at(5200));
         assert_eq!(marks.of(&after[0]), Mark::Seen(true));
-        assert!(!marks.are_settled(at(1000)));
-        assert!(marks.are_settled(at(1100)));
+        assert!(!marks.are_settled(at(6199)));
+        assert!(marks.are_settled(at(6200)));
+    }
+
+    #[test]
+    fn a_mark_that_is_in_our_cache_by_the_next_look_is_not_in_every_other_yet() {
+        let mut marks = Marks::default();
+        marks.see(&[pod("a", "10", false)], at(0));
+        assert!(marks.are_settled(at(2000)));
+        marks.wrote("a".into(), true, Some("20".into()));
+        marks.see(&[pod("a", "20", true)], at(2200));
+        assert!(!marks.are_settled(at(3199)));
+        assert!(marks.are_settled(at(3200)));
+    }
+
+    #[test]
+    fn a_pod_that_has_just_become_ready_is_not_so_in_every_cache_yet() {
+        let mut marks = Marks::default();
+        let starts = PodView { stage: PodStage::NotReady, ..pod("a", "10", false) };
+        marks.see(&[starts, pod("b", "11", true)], at(0));
+        let both = [pod("a", "12", false), pod("b", "11", true)];
+        marks.see(&both, at(2000));
+        assert!(!marks.are_settled(at(2999)));
+        marks.see(&both, at(3000));
+        assert!(marks.are_settled(at(3000)));
+        marks.see(&both[1..], at(3100));
+        assert!(marks.are_settled(at(3100)), "who is gone is chosen by nobody");
+        marks.see(&both, at(3200));
+        assert!(!marks.are_settled(at(4199)), "nor is a newcomer known everywhere");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use reelpool_core::{Decision, DrainStage, Millis, WorkerId, WorkerState};
+use reelpool_protocol::status::MAX_DRAIN_TERM_SECONDS;
 
 use super::marks::Mark;
 use super::pods::PodStage;
@@ -18,6 +19,9 @@ use super::pods::PodStage;
 pub const DRAIN_TERM_SECONDS: u32 = 60;
 /// A drain with less time left is renewed.
 const RENEW_BELOW: Millis = Millis::from_secs(40);
+/// A drain of one that the number was lowered for is renewed much earlier, while an operator that comes after this one
+/// still knows it by its length.
+const RENEW_CONDEMNED_BELOW: Millis = Millis::from_secs(MAX_DRAIN_TERM_SECONDS as u64 / 2);
 /// A drain with less time left is no ground to lower the number: it could lapse before the pod is deleted.
 const LOWER_ABOVE: Millis = Millis::from_secs(20);
 
@@ -124,10 +128,18 @@ pub fn plan(decision: &Decision, fleet: Fleet<'_>) -> Plan {
     let named: HashSet<&WorkerId> = if lowers { decision.drain.iter().collect() } else { HashSet::new() };
     let can_drain = fleet.leave == Leave::Drained;
     let stays = |worker: &&Known| !named.contains(&worker.id) && !fleet.condemned.contains(&worker.id);
+    // While Kubernetes has yet to choose for the number that it was given, the marks stand: it chooses by them, and those
+    // whose workers are silent now may have been marked for it by an operator before this one.
+    let has_chosen = !fleet.is_rolling_out && fleet.pods.len() <= pods_of(fleet.current);
     let mut plan = Plan {
         undrain: ids(fleet.pods.iter().filter(stays).filter(|worker| is_draining(worker))),
-        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| is_to_be_unmarked(worker))),
-        drain: ids(fleet.pods.iter().filter(|worker| !stays(worker) && can_drain && !holds(worker))),
+        unmark: ids(fleet.pods.iter().filter(stays).filter(|worker| has_chosen && is_to_be_unmarked(worker))),
+        drain: ids(fleet.pods.iter().filter(|worker| {
+            let is_condemned = fleet.condemned.contains(&worker.id);
+            !stays(worker)
+                && can_drain
+                && !holds(worker, if is_condemned { RENEW_CONDEMNED_BELOW } else { RENEW_BELOW })
+        })),
         ..Plan::default()
     };
     if decision.target > fleet.current && fleet.may_write {
@@ -176,7 +188,9 @@ fn lower(plan: &mut Plan, decision: &Decision, fleet: Fleet<'_>, named: &HashSet
     }
     let (marked, unmarked): (Vec<&Known>, Vec<&Known>) =
         leaving.into_iter().partition(|worker| matches!(worker.mark, Mark::Seen(true) | Mark::Written(true)));
-    let unsure: Vec<&Known> = unmarked.iter().copied().filter(|worker| worker.mark == Mark::Unsure).collect();
+    // One that is not ready is taken before those that are marked: it goes with them, or not at all.
+    let is_first = |worker: &&Known| worker.mark == Mark::Unsure || worker.stage != PodStage::Ready;
+    let unsure: Vec<&Known> = unmarked.iter().copied().filter(is_first).collect();
     if marked.is_empty() || !unsure.is_empty() {
         plan.mark = ids(if marked.is_empty() { unmarked } else { unsure });
         return;
@@ -220,6 +234,14 @@ fn stands_in_the_way(fleet: Fleet<'_>, leaving: &[&Known]) -> Option<Held> {
     staying.any(starts).then_some(Held::PodsStart)
 }
 
+/// Whether the number may go down for a pod, seen at `stage`, whose worker was just asked to sleep for long and answered
+/// `said` (`None`: nothing). It may have been started anew since it was seen drained and have a job by now; and a drain
+/// that was not renewed may lapse before Kubernetes has taken it.
+#[must_use]
+pub fn is_ready_to_go(stage: PodStage, said: Option<WorkerState>) -> bool {
+    !stage.may_run() || said == Some(WorkerState::Draining(DrainStage::Drained))
+}
+
 fn ids<'a>(workers: impl IntoIterator<Item = &'a Known>) -> Vec<WorkerId> {
     workers.into_iter().map(|worker| worker.id.clone()).collect()
 }
@@ -237,10 +259,10 @@ fn is_to_be_unmarked(worker: &Known) -> bool {
     !matches!(worker.mark, Mark::Seen(false) | Mark::Written(false))
 }
 
-/// Whether its drain holds for long enough not to be asked again, or there is nobody to ask.
-fn holds(worker: &Known) -> bool {
+/// Whether its drain holds for so long that it need not be asked again, or there is nobody to ask.
+fn holds(worker: &Known, long_enough: Millis) -> bool {
     let drains = matches!(worker.state, WorkerState::Draining(_));
-    !worker.stage.may_run() || (drains && worker.drain_left.is_none_or(|left| left >= RENEW_BELOW))
+    !worker.stage.may_run() || (drains && worker.drain_left.is_none_or(|left| left >= long_enough))
 }
 
 /// Whether it has nothing in hand and takes nothing until it is gone. One that is about to start cannot be asked to take

@@ -72,6 +72,43 @@ fn fleet(pods: &[Known]) -> Fleet<'_> {
 }
 
 #[test]
+fn a_drained_worker_that_is_not_ready_is_marked_before_the_number_goes_down_for_another() {
+    // Kubernetes would take it before the marked one, after it was let back to work.
+    let unready = worker("c", WorkerState::Draining(DrainStage::Drained), PodStage::NotReady);
+    let pods = [busy("a"), marked(drained("b")), unready.clone()];
+    let found = plan(&decision(1, &["b", "c"]), fleet(&pods));
+    assert_eq!((found.mark, found.scale), (names(&["c"]), None));
+    let pods = [busy("a"), marked(drained("b")), marked(unready)];
+    let found = plan(&decision(1, &["b", "c"]), fleet(&pods));
+    assert_eq!((found.scale, found.condemn), (Some(1), names(&["b", "c"])));
+}
+
+#[test]
+fn marks_stand_until_kubernetes_has_chosen_by_them() {
+    let silent = Known { mark: Mark::Seen(true), ..worker("b", WorkerState::Unreachable, PodStage::Ready) };
+    let pods = [busy("a"), silent];
+    let unseen = Fleet { is_rolling_out: true, ..fleet(&pods) };
+    assert_eq!(plan(&decision(2, &[]), unseen).unmark, []);
+    let surplus = Fleet { current: 1, ..fleet(&pods) };
+    assert_eq!(plan(&decision(1, &[]), surplus).unmark, []);
+    assert_eq!(plan(&decision(2, &[]), fleet(&pods)).unmark, names(&["b"]));
+}
+
+#[test]
+fn the_number_goes_down_for_those_alone_who_have_just_said_that_they_are_drained() {
+    use DrainStage::{Drained, Waiting};
+    for (stage, said, expected) in [
+        (PodStage::Ready, Some(WorkerState::Draining(Drained)), true),
+        (PodStage::Ready, Some(WorkerState::Draining(Waiting)), false),
+        (PodStage::Ready, Some(WorkerState::Busy), false),
+        (PodStage::NotReady, None, false),
+        (PodStage::CannotStart, None, true),
+    ] {
+        assert_eq!(is_ready_to_go(stage, said), expected, "{stage:?} {said:?}");
+    }
+}
+
+#[test]
 fn zero_to_n_is_one_write() {
     let found = plan(&decision(1337, &[]), fleet(&[]));
     assert_eq!(found, Plan { scale: Some(1337), ..Plan::default() });
@@ -182,7 +219,8 @@ fn nobody_goes_in_the_middle_of_a_rollout() {
 #[test]
 fn the_condemned_keep_draining_until_they_are_gone_and_nobody_else_goes_meanwhile() {
     let lapsing = Known { drain_left: Some(Millis::from_secs(15)), ..drained("a") };
-    let pods = [lapsing, drained("b"), busy("c")];
+    let long = Known { drain_left: Some(Millis::from_secs(500)), ..drained("b") };
+    let pods = [lapsing, long, busy("c")];
     let condemned: BTreeSet<WorkerId> = names(&["a", "b"]).into_iter().collect();
     let fleet = Fleet { current: 1, condemned: &condemned, ..fleet(&pods) };
     let found = plan(&decision(1, &[]), fleet);
@@ -197,7 +235,8 @@ fn the_condemned_keep_draining_until_they_are_gone_and_nobody_else_goes_meanwhil
 #[test]
 fn the_number_goes_down_once_more_for_those_that_kubernetes_left() {
     // It took another pod than a, and is done.
-    let pods = [marked(drained("a")), busy("b"), drained("c")];
+    let long = Known { drain_left: Some(Millis::from_secs(500)), ..drained("a") };
+    let pods = [marked(long), busy("b"), drained("c")];
     let condemned: BTreeSet<WorkerId> = names(&["a"]).into_iter().collect();
     let fleet = Fleet { condemned: &condemned, ..fleet(&pods) };
     let found = plan(&decision(1, &["c"]), fleet);

@@ -1,10 +1,10 @@
 //! Does what was planned: workers are told first; then a number that goes up is written, or pods are marked and a number
 //! that goes down is written last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reelpool_core::replay::Record;
-use reelpool_core::{Sample, WorkerId};
+use reelpool_core::{Sample, WorkerId, WorkerState};
 use reelpool_protocol::status::MAX_DRAIN_TERM_SECONDS;
 use tokio::time::Instant;
 
@@ -12,12 +12,12 @@ use super::super::apply::{ApplyError, Hands, LOWER_WITHIN};
 use super::super::context::Context;
 use super::super::deployment::DeploymentView;
 use super::super::events::What;
-use super::super::plan::{DRAIN_TERM_SECONDS, Plan};
+use super::super::plan::{DRAIN_TERM_SECONDS, Plan, is_ready_to_go};
 use super::super::pods::PodView;
 use super::super::state::PoolState;
 use super::look::Seen;
 use super::{Pass, PassError};
-use crate::fleet::{Ask, FleetError, Question};
+use crate::fleet::{Ask, FleetError, Question, Report};
 
 /// What is asked of those that the number goes down for: their removal may take longer than this process lives.
 const CONDEMNED: Question = Question::Drain(MAX_DRAIN_TERM_SECONDS);
@@ -53,8 +53,15 @@ impl Pass<'_> {
             }
             Some(replicas) => {
                 write_marks(plan, seen, hands, state).await?;
-                if !plan.condemn.is_empty() {
-                    self.tell_workers(&plan.condemn, CONDEMNED, seen, state).await;
+                let said = self.tell_workers(&plan.condemn, CONDEMNED, seen, state).await;
+                let condemned: BTreeSet<&WorkerId> = plan.condemn.iter().collect();
+                let mut condemned = seen.pods.iter().filter(|pod| condemned.contains(&pod.id));
+                if let Some(pod) =
+                    condemned.find(|pod| !is_ready_to_go(pod.stage, said.get(&pod.id).copied()))
+                {
+                    tracing::debug!(pool = %self.name, worker = %pod.id, "it did not say again that it is drained");
+                    state.condemned.let_back(&plan.condemn);
+                    return Ok(seen.deployment.clone());
                 }
                 self.write_number(replicas, plan, (seen, lower_by), hands, record, state).await
             }
@@ -77,7 +84,11 @@ impl Pass<'_> {
         let from = seen.deployment.replicas;
         let before = self.context.clock.now();
         let new = state.condemned.add(&plan.condemn, before);
-        let written = match hands.scale(&seen.deployment, replicas, lower_by).await {
+        let written = hands.scale(&seen.deployment, replicas, lower_by).await;
+        if replicas > from {
+            state.condemned.number_rose(self.context.clock.now());
+        }
+        let written = match written {
             Ok(written) => written,
             Err(error) => {
                 if error.may_be_done() {
@@ -110,15 +121,23 @@ impl Pass<'_> {
         Ok(written)
     }
 
-    async fn tell_workers(&self, ids: &[WorkerId], question: Question, seen: &Seen, state: &mut PoolState) {
+    /// Tells workers what to do. Returns what those are doing then who answered.
+    async fn tell_workers(
+        &self,
+        ids: &[WorkerId],
+        question: Question,
+        seen: &Seen,
+        state: &mut PoolState,
+    ) -> BTreeMap<WorkerId, WorkerState> {
+        let mut said = BTreeMap::new();
         let drains = matches!(question, Question::Drain(_));
         if drains && ids.is_empty() {
             state.drain_refused = None;
         }
-        let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return };
+        let Some(port) = seen.port.filter(|_| !ids.is_empty()) else { return said };
         // One that does not lead any more would let those back to work whom the next one has drained.
         if !self.context.rights.may_write() {
-            return;
+            return said;
         }
         let ids: BTreeSet<&WorkerId> = ids.iter().collect();
         let asked_at = self.context.clock.now();
@@ -129,7 +148,9 @@ impl Pass<'_> {
             match answer {
                 Ok(status) => {
                     accepted = true;
-                    state.members.answered(&id, Some(status), asked_at);
+                    let report = Report { status, asked_at };
+                    said.insert(id.clone(), report.state());
+                    state.members.answered(&id, Some(report.status), asked_at);
                 }
                 // Its state is read anew before anything else is planned for it.
                 Err(error) => {
@@ -147,6 +168,7 @@ impl Pass<'_> {
             None if drains && accepted => state.drain_refused = None,
             None => {}
         }
+        said
     }
 }
 

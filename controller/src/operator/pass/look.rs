@@ -106,7 +106,7 @@ impl Pass<'_> {
                 mark: state.marks.of(pod),
             })
             .collect::<Vec<Known>>();
-        state.condemned.inherit(&known, now);
+        state.condemned.recognise(&known, now);
         if !seen.deployment.is_rolling_out() {
             state.condemned.adopt(&known, seen.deployment.replicas, now);
         }
