@@ -58,7 +58,7 @@ impl Hands {
                 Ok(process) => fleet.add(id, process, self.clock.now()),
                 // It could be started before: the machine is short of something now.
                 Err(error) if fleet.any_was_ready => {
-                    let delay = fleet.crashes.crashed(self.clock.now());
+                    let delay = fleet.crashes.crashed(false, self.clock.now());
                     tracing::warn!(
                         "a worker could not be started ({error}): it is tried again after {delay}"
                     );
@@ -100,7 +100,7 @@ impl Hands {
                     "the worker was told to stop {taken} ago and has not ended: it is killed"
                 ),
                 Some(Overdue::Hangs(silence)) => {
-                    let delay = crashes.crashed(now);
+                    let delay = crashes.crashed(false, now);
                     let log = self.program.log(&member.id);
                     tracing::warn!(
                         worker = %member.id,

@@ -20,11 +20,15 @@ pub struct Crashes {
 }
 
 impl Crashes {
-    /// A worker has crashed; returns after what time its place may be filled.
-    pub fn crashed(&mut self, now: Timestamp) -> Millis {
-        let delay = Millis::new(FIRST.get().saturating_mul(1 << self.in_a_row.min(16))).min(LONGEST);
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        self.last = Some(now);
+    /// A worker has crashed; returns after what time its place may be filled. One that `was_sound` has shown that workers
+    /// can start and work: whatever ended it, its place waits for the shortest time, and it does not make others wait.
+    pub fn crashed(&mut self, was_sound: bool, now: Timestamp) -> Millis {
+        let in_a_row = if was_sound { 0 } else { self.in_a_row };
+        let delay = Millis::new(FIRST.get().saturating_mul(1 << in_a_row.min(16))).min(LONGEST);
+        if !was_sound {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            self.last = Some(now);
+        }
         self.held_until.push(now.plus(delay));
         delay
     }
@@ -61,18 +65,26 @@ mod tests {
     #[test]
     fn the_delay_grows_to_a_minute_and_a_sound_worker_resets_it() {
         let mut crashes = Crashes::default();
-        let delays: Vec<u64> = (0..9).map(|_| crashes.crashed(at(0)).get() / 1000).collect();
+        let delays: Vec<u64> = (0..9).map(|_| crashes.crashed(false, at(0)).get() / 1000).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         crashes.sound(at(-1));
-        assert_eq!(crashes.crashed(at(1)), LONGEST, "a worker older than the crashes proves nothing");
+        assert_eq!(crashes.crashed(false, at(1)), LONGEST, "a worker older than the crashes proves nothing");
         crashes.sound(at(2));
-        assert_eq!(crashes.crashed(at(3)), FIRST);
+        assert_eq!(crashes.crashed(false, at(3)), FIRST);
+    }
+
+    #[test]
+    fn a_worker_that_had_worked_is_replaced_soon_however_often_that_happens() {
+        let mut crashes = Crashes::default();
+        let delays: Vec<Millis> = (0..9).map(|_| crashes.crashed(true, at(0))).collect();
+        assert_eq!(delays, [FIRST; 9]);
+        assert_eq!(crashes.crashed(false, at(0)), FIRST, "nor do those count against others");
     }
 
     #[test]
     fn only_the_crashed_workers_places_wait() {
         let mut crashes = Crashes::default();
-        crashes.crashed(at(0));
+        crashes.crashed(false, at(0));
         assert_eq!(crashes.allowed(3, at(0)), 2, "two are wanted for other reasons");
         assert_eq!(crashes.allowed(1, at(0)), 0);
         assert_eq!(crashes.next(at(0)), Some(FIRST));

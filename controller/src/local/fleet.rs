@@ -32,6 +32,8 @@ pub struct Member {
     pub killed: bool,
     /// The job it was last seen with.
     pub job: Option<(JobId, String)>,
+    /// Whether it has done a job, or was up for long: it could start, and work.
+    pub was_sound: bool,
 }
 
 /// The worker processes of this run.
@@ -83,6 +85,7 @@ impl LocalFleet {
             stopping_since: None,
             killed: false,
             job: None,
+            was_sound: false,
         });
     }
 
@@ -140,9 +143,8 @@ impl LocalFleet {
         status: WorkerStatus,
         asked_at: Timestamp,
     ) -> Option<reelpool_protocol::Source> {
-        let started_at = self.get_mut(id)?.started_at;
-        if asked_at.since(started_at) >= SOUND_AFTER {
-            self.crashes.sound(started_at);
+        if asked_at.since(self.get_mut(id)?.started_at) >= SOUND_AFTER {
+            self.is_sound(id);
         }
         let start_up = status.start_up_ms.map(Millis::new);
         let member = self.get_mut(id)?;
@@ -162,7 +164,13 @@ impl LocalFleet {
 
     /// A worker has dealt with a job.
     pub fn did_a_job(&mut self, id: &WorkerId) {
-        if let Some(started_at) = self.get_mut(id).map(|member| member.started_at) {
+        self.is_sound(id);
+    }
+
+    fn is_sound(&mut self, id: &WorkerId) {
+        if let Some(member) = self.get_mut(id) {
+            member.was_sound = true;
+            let started_at = member.started_at;
             self.crashes.sound(started_at);
         }
     }

@@ -342,7 +342,7 @@ impl Up {
                 None => UpError::WorkerEnded { how: ended.how(), log: ended.log },
             });
         }
-        let delay = self.fleet.crashes.crashed(self.clock.now());
+        let delay = self.fleet.crashes.crashed(member.was_sound, self.clock.now());
         let how = ended.how();
         let said = ended.error.map(|said| format!(": {said}")).unwrap_or_default();
         tracing::warn!(worker = %id, "the worker {how}{said}; it may be replaced after {delay}; its log: {}", ended.log.display());

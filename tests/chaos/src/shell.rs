@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// The storm goes on until so many of a hundred videos are done, and no longer than this.
 const UNTIL_PERCENT: usize = 85;
-const LONGEST_STORM: Duration = Duration::from_secs(600);
+const LONGEST_STORM: Duration = Duration::from_secs(240);
 /// The queue is empty when every look for so long said so.
 const EMPTY_FOR: Duration = Duration::from_secs(3);
 /// Ten times what it takes; what failed often is tried again only after minutes.

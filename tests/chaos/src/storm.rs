@@ -9,7 +9,7 @@ use crate::seed::stream;
 /// The fleet has so long to itself before the first strike.
 const FIRST: Duration = Duration::from_secs(3);
 /// The pause between two strikes, in seconds.
-const PAUSE: std::ops::Range<f64> = 0.5..3.5;
+const PAUSE: std::ops::Range<f64> = 0.8..4.2;
 
 /// What a strike does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
