@@ -14,7 +14,7 @@ use crate::work::Job;
 /// How often a run looks what is due.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the reader looks at the outputs.
-const READ_EVERY: Duration = Duration::from_secs(1);
+const READ_EVERY: Duration = Duration::from_secs(2);
 /// The storm goes on until so many of a hundred videos are done, and no longer than this.
 const UNTIL_PERCENT: usize = 85;
 const LONGEST_STORM: Duration = Duration::from_secs(240);
@@ -126,6 +126,6 @@ async fn until_empty<S: Shell>(
         }
         shell.look_after().await;
         reader.look(outputs).await;
-        sleep(READ_EVERY / 4).await;
+        sleep(READ_EVERY / 8).await;
     }
 }

@@ -27,7 +27,7 @@ const CLIPS: [Clip; 7] = [
     Clip { width: 320, height: 180, seconds: 3, fps: 25, audio: false },
     Clip { width: 320, height: 180, seconds: 6, fps: 25, audio: true },
     // So long that others are idle and go meanwhile.
-    Clip { width: 640, height: 360, seconds: 80, fps: 25, audio: true },
+    Clip { width: 320, height: 180, seconds: 60, fps: 25, audio: true },
 ];
 
 /// What one job is.
