@@ -89,7 +89,6 @@ struct Shared {
     weather: AtomicU8,
     /// How many of each kind of call there were: with the seed, what becomes of the next.
     calls: Mutex<HashMap<Call, u64>>,
-    number: AtomicU64,
     tally: Tally,
     hands: Hands,
     killer: Mutex<Option<Kill>>,
@@ -113,7 +112,6 @@ impl Proxy {
             seed,
             weather: AtomicU8::new(Weather::Calm as u8),
             calls: Mutex::default(),
-            number: AtomicU64::new(0),
             tally,
             hands: Hands::new(visibility),
             killer: Mutex::default(),
@@ -186,12 +184,6 @@ impl Proxy {
     pub fn killer(&self, kill: impl Fn(IpAddr) -> bool + Send + 'static) {
         *self.shared.killer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(kill));
     }
-
-    /// How many requests have come.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.shared.number.load(Ordering::Relaxed)
-    }
 }
 
 /// The connection is to end here: nobody is told why.
@@ -240,7 +232,6 @@ impl Shared {
         who: IpAddr,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, io::Error> {
-        self.number.fetch_add(1, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let call = Call::of(&head);

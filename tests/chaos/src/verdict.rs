@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::reader::Found;
 use crate::tally::Tally;
-use crate::work::{Job, Kind};
+use crate::work::Job;
 
 /// Everything that was counted at the end of a run, from outside.
 #[derive(Debug, Default)]
@@ -77,12 +77,6 @@ impl Verdict {
         self.duplicates.extend(found.complaints);
         self.strays.extend(found.strays);
         self.strays.extend(found.unfinished.into_iter().map(|key| format!("{key}, an unfinished upload")));
-    }
-
-    /// How many jobs were made to fail.
-    #[must_use]
-    pub fn doomed(work: &[Job]) -> usize {
-        work.iter().filter(|job| !matches!(job.kind, Kind::Video | Kind::ToldTwice)).count()
     }
 
     /// Every promise that was broken, in words; none when all is well.
