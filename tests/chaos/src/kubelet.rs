@@ -68,7 +68,7 @@ impl Processes {
     /// SIGKILL for the worker at this address; returns whether there was one.
     #[must_use]
     pub fn kill(&self, address: IpAddr) -> bool {
-        // Its id is nobody else's while it is listed: it is reaped after that only.
+        // Its id is nobody else's while it is listed: whoever reaps it has the list meanwhile.
         self.lock().get(&address).is_some_and(|pid| kill_process(*pid, Signal::KILL).is_ok())
     }
 }
@@ -131,11 +131,19 @@ impl Kubelet {
 
     /// The name and the process of one of the pods whose worker runs.
     pub fn pick(&mut self, whom: usize) -> Option<(String, &mut Daemon)> {
+        // Who has ended is reaped by this look.
+        let mut listed = self.processes.lock();
         let mut running: Vec<_> = self
             .running
             .values_mut()
-            .filter_map(|pod| Some((pod.seen.name.clone(), pod.process.as_mut()?)))
-            .filter_map(|(name, process)| process.runs().then_some((name, process)))
+            .filter_map(|pod| Some((&pod.seen, pod.process.as_mut()?)))
+            .filter_map(|(seen, process)| {
+                if !process.runs() {
+                    listed.remove(&seen.address);
+                    return None;
+                }
+                Some((seen.name.clone(), process))
+            })
             .collect();
         let index = whom.checked_rem(running.len())?;
         Some(running.swap_remove(index))
