@@ -111,15 +111,19 @@ async fn answer(manner: Manner, mut request: Request, next: Next) -> Response {
         Manner::Nonsense => (StatusCode::OK, r#"{"worker": "half"#).into_response(),
         Manner::NamedLike(name) => lie(told, |status| status.worker = name).await,
         Manner::SaysIdle => lie(told, |status| says(status, WorkerState::Idle)).await,
-        Manner::SaysDrained | Manner::Pretends { asked: true } => {
-            lie(told, |status| {
-                says(status, WorkerState::Draining);
-                status.drained = true;
-                status.drain_lapses_in_ms = Some(600_000);
-            })
-            .await
-        }
+        Manner::SaysDrained => says_drained(told, 600_000).await,
+        // For no longer than it is first asked to: longer drains tell of an operator before.
+        Manner::Pretends { asked: true } => says_drained(told, 50_000).await,
     }
+}
+
+async fn says_drained(told: Response, lapses_in_ms: u64) -> Response {
+    let drained = |status: &mut WorkerStatus| {
+        says(status, WorkerState::Draining);
+        status.drained = true;
+        status.drain_lapses_in_ms = Some(lapses_in_ms);
+    };
+    lie(told, drained).await
 }
 
 fn says(status: &mut WorkerStatus, state: WorkerState) {
