@@ -139,7 +139,7 @@ impl Lease {
 }
 
 impl Config {
-    fn process(&self, world: &World, index: u8, found: &mut Vec<(String, World)>) {
+    fn process(self, world: &World, index: u8, found: &mut Vec<(String, World)>) {
         let process = &world.processes[usize::from(index)];
         let who = name(index);
         let mut add = |words: String, change: &dyn Fn(&mut World, &mut Process)| {

@@ -39,7 +39,13 @@ fn ten_kills_lose_nothing_and_leave_nothing() {
             keys.insert(name);
         }
         let mut up = machine.up(&[&["--exit-when-done"], &arguments[..]].concat());
-        std::thread::sleep(Duration::from_millis(random.u64(100..4000)));
+        if kill % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(random.u64(100..4000)));
+        } else {
+            // However long a busy machine takes to begin.
+            up.wait_until("ffmpeg runs", LONG, |_| machine.transcodes());
+            std::thread::sleep(Duration::from_millis(random.u64(0..500)));
+        }
         running += usize::from(up.runs());
         transcoding += usize::from(machine.transcodes());
         up.kill_all();

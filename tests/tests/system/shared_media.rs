@@ -82,7 +82,9 @@ fn problems_of_failure(expected: Expected, letter: &DeadLetter) -> Vec<String> {
     if letter.detail.len() <= 10 {
         wrong.push(format!("a person would not understand why: {letter:?}"));
     }
-    if letter.receive_count != 1 {
+    // A deadline may be a busy machine's doing: it is final when it is met again.
+    let tries = if letter.reason == "deadline" { 2 } else { 1 };
+    if letter.receive_count != tries {
         wrong.push(format!("what can never work was tried {} times", letter.receive_count));
     }
     wrong

@@ -17,7 +17,9 @@ use tokio::time::sleep;
 use crate::world::World;
 
 /// After this a call that hangs fails, as it does when the network gives up.
-const HANG: Duration = Duration::from_secs(3);
+const HANG: Duration = Duration::from_secs(4);
+/// The same for a call that must not be waited for so long: far longer than a worker needs to see that the hold is lost.
+const LONG_HANG: Duration = Duration::from_secs(20);
 
 /// What a worker asks of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +155,11 @@ impl Script {
         self.calls.lock().unwrap().get(&method).copied().unwrap_or_default()
     }
 
+    /// Whether every rule has come to pass.
+    pub fn all_fired(&self) -> bool {
+        self.rules.iter().all(|(_, fired)| fired.load(Ordering::SeqCst))
+    }
+
     pub fn assert_all_fired(&self) {
         for (rule, fired) in &self.rules {
             assert!(fired.load(Ordering::SeqCst), "{rule} never came to pass\n{}", self.world());
@@ -208,7 +215,7 @@ impl Script {
             Some(Fault::Refuses | Fault::RefusesAlways) => Err(E::verdict(method)),
             Some(Fault::Hangs) => {
                 self.take_away();
-                sleep(HANG).await;
+                sleep(if must_be_dropped(method) { LONG_HANG } else { HANG }).await;
                 if must_be_dropped(method) {
                     self.world().violated(format!("{method:?} was waited for after the hold was lost"));
                 }
@@ -277,7 +284,7 @@ impl Script {
     async fn let_another_do_it(&self) {
         let receipt = self.receipt.lock().unwrap().clone().expect("a message is in hand");
         let world = self.world();
-        world.give_back(&receipt);
+        world.steal(&receipt);
         // By then the claim has not been renewed for as long.
         world.lapse_claims();
         world.finish().await;

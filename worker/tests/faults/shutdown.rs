@@ -13,7 +13,7 @@ use crate::script::Method::{
     PutIfAbsent, Read, Receive, RemoveAllBut, Renew,
 };
 use crate::script::{Rule, Script};
-use crate::worker::{Setup, block_on};
+use crate::worker::{SHORT, Setup, block_on};
 use crate::world::World;
 
 /// Who may signal the process now.
@@ -90,7 +90,7 @@ fn before_the_commit_the_message_is_handed_back() {
 
 #[test]
 fn a_heartbeat_does_not_keep_what_is_handed_back() {
-    let setup = Setup { visibility: Duration::from_millis(1200), ..at_once() };
+    let setup = Setup { visibility: SHORT, ..at_once() };
     stops(&[Fetch.first(Dawdles), Beat.first(MeetsShutdown)], &setup, Then::HandedBack);
     stops(&[Fetch.first(Dawdles), Renew.first(MeetsShutdown)], &setup, Then::HandedBack);
 }
@@ -110,7 +110,7 @@ fn a_message_that_is_given_up_is_given_up() {
 
 #[test]
 fn a_hand_back_that_goes_wrong_loses_nothing() {
-    let setup = Setup { visibility: Duration::from_millis(1200), ..at_once() };
+    let setup = Setup { visibility: SHORT, ..at_once() };
     for fault in [Fails, FailsAlways, Refuses, LosesItsAnswer, LosesTheHold] {
         stops(&[Fetch.first(MeetsShutdown), HandBack.first(fault)], &setup, Then::HandedBack);
     }

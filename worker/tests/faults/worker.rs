@@ -27,6 +27,9 @@ use crate::world::{World, files_below, ladder};
 
 /// Longer than any worker takes to come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So short a visibility timeout that its end can be waited for, and so long that it does not end on a busy machine
+/// because two beats were late.
+pub const SHORT: Duration = Duration::from_secs(3);
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]

@@ -155,17 +155,18 @@ impl World {
         self.queue.counts().unwrap().waiting
     }
 
-    /// Makes a message in hand visible to all, as the end of its visibility timeout would.
-    pub fn give_back(&self, receipt: &str) {
-        // When it is held no more, it is visible or gone already.
-        let _ = self.queue.extend(&receipt.parse().unwrap(), Duration::ZERO);
-    }
-
     /// Gives a message in hand to someone else, who gives it back at once.
     pub fn steal(&self, receipt: &str) {
-        self.give_back(receipt);
-        if let Some(stolen) = self.queue.receive(Duration::from_secs(30)).unwrap() {
-            self.queue.extend(&stolen.receipt, Duration::ZERO).unwrap();
+        loop {
+            // When it is held no more, it is visible or gone already.
+            let was_held = self.queue.extend(&receipt.parse().unwrap(), Duration::ZERO).is_ok();
+            if let Some(stolen) = self.queue.receive(Duration::from_secs(30)).unwrap() {
+                return self.queue.extend(&stolen.receipt, Duration::ZERO).unwrap();
+            }
+            // Where it was held, a beat has come in between and holds it again.
+            if !was_held {
+                return;
+            }
         }
     }
 

@@ -96,6 +96,11 @@ impl Ledger {
         inner.jobs.entry(pod.to_owned()).or_default().push(job);
     }
 
+    /// Whether the worker has a message in hand.
+    pub(super) fn has_job(&self, pod: &str) -> bool {
+        self.lock().report.busy_workers.contains(pod)
+    }
+
     /// The message in hand was deleted, or was not ours any more.
     pub(super) fn ended(&self, pod: &str, done: bool) {
         let mut inner = self.lock();

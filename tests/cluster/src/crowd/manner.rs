@@ -1,7 +1,7 @@
 //! Workers that do not answer as they should: late, not at all, or with lies.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -40,7 +40,8 @@ pub enum Manner {
     SaysIdle,
     /// It says that it is drained, and does not drain.
     SaysDrained,
-    /// It says that it is drained once it was asked to drain, and does not drain; before that it is honest.
+    /// Once it was asked to drain it goes on receiving, and says that it is drained when it has a job in hand; before that
+    /// it is honest.
     Pretends {
         /// Whether it was asked.
         asked: bool,
@@ -56,6 +57,12 @@ impl Manners {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pod.to_owned(), manner);
     }
 
+    /// Whether this worker pretends to drain, for it was asked to.
+    pub(super) fn pretends(&self, pod: &str) -> bool {
+        let manners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        manners.get(pod) == Some(&Manner::Pretends { asked: true })
+    }
+
     /// How this worker answers a request of this method.
     fn of(&self, pod: &str, method: &Method) -> Manner {
         let mut manners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,10 +75,17 @@ impl Manners {
 }
 
 /// The worker's own answers, as its manner makes them.
-pub(super) fn with_manners(router: Router, pod: String, shared: std::sync::Arc<Shared>) -> Router {
+pub(super) fn with_manners(router: Router, pod: String, shared: Arc<Shared>) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let manner = shared.manners.of(&pod, request.method());
-        async move { answer(manner, request, next).await }
+        let waits = request.method() == Method::POST && shared.manners.pretends(&pod);
+        let (pod, shared) = (pod.clone(), Arc::clone(&shared));
+        async move {
+            while waits && !shared.ledger.has_job(&pod) {
+                sleep(Duration::from_millis(10)).await;
+            }
+            answer(manner, request, next).await
+        }
     }))
 }
 
@@ -97,15 +111,19 @@ async fn answer(manner: Manner, mut request: Request, next: Next) -> Response {
         Manner::Nonsense => (StatusCode::OK, r#"{"worker": "half"#).into_response(),
         Manner::NamedLike(name) => lie(told, |status| status.worker = name).await,
         Manner::SaysIdle => lie(told, |status| says(status, WorkerState::Idle)).await,
-        Manner::SaysDrained | Manner::Pretends { asked: true } => {
-            lie(told, |status| {
-                says(status, WorkerState::Draining);
-                status.drained = true;
-                status.drain_lapses_in_ms = Some(600_000);
-            })
-            .await
-        }
+        Manner::SaysDrained => says_drained(told, 600_000).await,
+        // For no longer than it is first asked to: longer drains tell of an operator before.
+        Manner::Pretends { asked: true } => says_drained(told, 50_000).await,
     }
+}
+
+async fn says_drained(told: Response, lapses_in_ms: u64) -> Response {
+    let drained = |status: &mut WorkerStatus| {
+        says(status, WorkerState::Draining);
+        status.drained = true;
+        status.drain_lapses_in_ms = Some(lapses_in_ms);
+    };
+    lie(told, drained).await
 }
 
 fn says(status: &mut WorkerStatus, state: WorkerState) {

@@ -145,6 +145,12 @@ impl Crowd {
         self.shared.manners.set(pod, manner);
     }
 
+    /// Whether the worker of this pod, which [`Manner::Pretends`], was asked to drain.
+    #[must_use]
+    pub fn pretends(&self, pod: &str) -> bool {
+        self.shared.manners.pretends(pod)
+    }
+
     /// What has happened so far.
     ///
     /// Panics when a worker could not do its part, such as listen under its pod's address.

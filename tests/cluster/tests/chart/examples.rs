@@ -115,6 +115,9 @@ url = sqs.create_queue(QueueName="masters", Attributes={
 s3.create_bucket(Bucket="cattube-masters")
 s3.put_bucket_notification_configuration(
     Bucket="cattube-masters", NotificationConfiguration=read("bucket-notification.json"))
+s3.create_bucket(Bucket="cattube-renditions")
+s3.put_bucket_lifecycle_configuration(
+    Bucket="cattube-renditions", LifecycleConfiguration=read("lifecycle.json"))
 s3.put_object(Bucket="cattube-masters", Key="elsewhere/cat.mp4", Body=b"no master")
 s3.put_object(Bucket="cattube-masters", Key="in/cat.mp4", Body=b"a master")
 print(url)
@@ -157,6 +160,11 @@ async fn queue_and_bucket_work_as_the_files_set_them_up() {
     let attributes = request.send().await.unwrap().attributes.unwrap();
     let redrive: Value = serde_json::from_str(attributes.values().next().unwrap()).unwrap();
     assert!(redrive["deadLetterTargetArn"].as_str().unwrap().ends_with(":masters-dead"));
+
+    let request = emulator.s3.get_bucket_lifecycle_configuration().bucket("cattube-renditions");
+    let rules = request.send().await.unwrap().rules.unwrap();
+    let days = rules[0].abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation);
+    assert_eq!((rules.len(), days), (1, Some(1)), "{rules:?}");
 }
 
 #[test]

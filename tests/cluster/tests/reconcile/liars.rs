@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use reelpool_cluster::{HELD, Manner, Operator};
+use reelpool_cluster::{Counts, HELD, Manner, Operator};
 use serde_json::json;
 
 use crate::place::Place;
@@ -80,10 +80,10 @@ async fn workers_that_do_not_answer_as_they_should_count_as_busy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_liar_hurts_nobody_but_itself() {
     let (place, operator) = place("liars").await;
-    // Four of the busy ones lie; two say that they are idle, and two that they are drained.
+    // Four of the busy ones lie: three say that they are idle, and one that it is drained.
     let (busy, idle) = place.busy_and_idle(7, 4).await;
     let liars: Vec<&String> = busy.iter().take(4).collect();
-    let says = [Manner::SaysIdle, Manner::Pretends { asked: false }, Manner::SaysDrained, Manner::SaysIdle];
+    let says = [Manner::SaysIdle, Manner::SaysIdle, Manner::SaysDrained, Manner::SaysIdle];
     for (worker, manner) in liars.iter().zip(says) {
         place.crowd.behaves(worker, manner);
     }
@@ -98,7 +98,8 @@ async fn a_liar_hurts_nobody_but_itself() {
     assert!(honest.is_subset(&left), "{honest:?} work, {left:?} are left");
     assert!(honest.is_subset(&place.crowd.report().busy_workers));
     // Those that say that they are idle are asked to drain, and never are drained.
-    assert!(left.contains(liars[0]) && left.contains(liars[3]), "{left:?}");
+    let idlers = [liars[0], liars[1], liars[3]];
+    assert!(idlers.iter().all(|idler| left.contains(*idler)), "{left:?}");
     // What the queue has in flight holds the number up, whatever they say.
     assert!(left.len() >= 7, "seven messages are in flight: {left:?}");
     let told: Vec<String> = place
@@ -109,5 +110,25 @@ async fn a_liar_hurts_nobody_but_itself() {
         .filter(|pod| !idle.contains(pod))
         .collect();
     assert_eq!(told, [drained.clone()], "nobody with a job but the one that denied it");
+    operator.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_takes_a_job_though_it_says_it_is_drained_hurts_only_itself() {
+    let (place, operator) = place("pretender").await;
+    let (busy, idle) = place.busy_and_idle(3, 1).await;
+    let liar = &idle[0];
+    place.crowd.behaves(liar, Manner::Pretends { asked: false });
+    // Nor does the queue give it away, whose counts may be late.
+    place.sqs.say(&place.sqs.create("cats"), &[Some(Counts { backlog: 0, in_flight: 3 })]);
+    place.change("cats", json!({"minWorkers": 0})).await;
+    place.eventually("the idle one is asked to drain", async || place.crowd.pretends(liar)).await;
+    place.send_held("cats", 1);
+
+    place.becomes(&busy).await;
+    place.for_all_of(A_WHILE, "nobody else goes", async || place.names().await == busy).await;
+    let interrupted = place.crowd.report().interrupted;
+    assert_eq!(interrupted.iter().map(|one| &one.pod).collect::<Vec<_>>(), [liar], "{interrupted:?}");
+    assert_eq!(place.crowd.report().busy_workers, busy);
     operator.assert_sound();
 }

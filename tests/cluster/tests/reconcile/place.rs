@@ -211,6 +211,16 @@ impl<'a> Place<'a> {
         Some(deployment.spec.unwrap().replicas.unwrap())
     }
 
+    /// The same where it may take for so long.
+    pub async fn within(
+        &self,
+        limit: Duration,
+        what: &str,
+        condition: impl AsyncFnMut() -> bool,
+    ) -> Duration {
+        eventually(&format!("{}: {what}", self.name), limit, condition).await
+    }
+
     /// Waits until the Deployment of a pool asks for so many.
     pub async fn reaches(&self, pool: &str, replicas: i32) -> Duration {
         let deployment = format!("{pool}-workers");

@@ -328,7 +328,7 @@ impl Config {
                 }
                 planned.push((plan.clone(), memory_key));
                 let words = words(&decision, silent, sight.replicas);
-                let acts = self.acts_of(plan, sight, &memory, world.now);
+                let acts = self.acts_of(&plan, sight, &memory, world.now);
                 let step = if acts.todo.is_empty() { Step::Rests } else { Step::Acts(acts) };
                 let mut begun = world.clone();
                 begun.operator = Some(Rc::new(Operator::new(memory.clone(), step)));
@@ -354,7 +354,7 @@ impl Config {
     }
 
     /// The order of `pass/act.rs`.
-    fn acts_of(&self, plan: Plan, sight: &Sight, memory: &Memory, now: u32) -> Acts {
+    fn acts_of(&self, plan: &Plan, sight: &Sight, memory: &Memory, now: u32) -> Acts {
         let names = |ids: &[WorkerId]| ids.iter().map(of).collect::<Vec<u8>>();
         let (condemned, others): (Vec<WorkerId>, Vec<WorkerId>) =
             plan.drain.iter().cloned().partition(|id| memory.condemned.ids().contains(id));
@@ -469,8 +469,8 @@ impl Config {
                     if outcome > 0 && !self.faults.answers_are_lost {
                         break;
                     }
-                    if (0..marks.len()).filter(|mark| outcome / 3_usize.pow(*mark as u32) % 3 > 0).count() > 1
-                    {
+                    let fates = std::iter::successors(Some(outcome), |left| Some(left / 3));
+                    if fates.take(marks.len()).filter(|left| left % 3 > 0).count() > 1 {
                         continue;
                     }
                     for (pod, to_go) in &marks {
@@ -483,8 +483,8 @@ impl Config {
                             pod.version += 1;
                         }
                         has_failed |= fate > 0;
-                        let word = ["", ", without an answer", ", which is lost"][fate];
-                        words.push(format!("{}{}{word}", if *to_go { "" } else { "un" }, name(pod.name)));
+                        let answer = ["", ", without an answer", ", which is lost"][fate];
+                        words.push(format!("{}{}{answer}", if *to_go { "" } else { "un" }, name(pod.name)));
                         memory.marks.wrote(id(pod.name), *to_go, version);
                     }
                     // Where a mark fails nothing else is done in this pass.
@@ -497,7 +497,7 @@ impl Config {
     }
 
     fn tell(&self, names: &[u8], question: Question, memory: &Memory, rest: &Acts, steps: &mut Steps<'_>) {
-        let word = match question {
+        let asks = match question {
             Question::Undrain => "un-drains",
             Question::Drain(_) => "drains",
             Question::LastWord(_) => "drains for long",
@@ -556,7 +556,7 @@ impl Config {
             }
             let step = if rest.todo.is_empty() || !goes_on { Step::Rests } else { Step::Acts(rest.clone()) };
             world.operator = Some(Rc::new(Operator::new(memory, step)));
-            steps.found.push((format!("{word} {}", words.join(" and ")), world));
+            steps.found.push((format!("{asks} {}", words.join(" and ")), world));
         }
     }
 
