@@ -109,7 +109,7 @@ async fn a_liar_hurts_nobody_but_itself() {
         .map(|deletion| deletion.pod)
         .filter(|pod| !idle.contains(pod))
         .collect();
-    assert_eq!(told, [drained.clone()], "nobody with a job but the one that denied it");
+    assert_eq!(told.iter().collect::<Vec<_>>(), [drained], "nobody with a job but the one that denied it");
     operator.assert_sound();
 }
 
