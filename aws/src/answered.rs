@@ -11,6 +11,9 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::Format;
 
+/// By so many seconds the clocks of two servers of one service may differ: who wrote is another than who answers.
+const CLOCKS_DIFFER: i64 = 5;
+
 /// When a service answered, by its own clock: the `Date` of a call's last answer (RFC 9110, 6.6.1). Give a clone of it
 /// to the call as an interceptor.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +21,12 @@ pub struct AnsweredAt(Arc<Mutex<Option<DateTime>>>);
 
 impl AnsweredAt {
     /// How long before the answer `moment` was, to within a second: HTTP tells no fractions. `None` where there was no
-    /// answer with a date, or `moment` was after it.
+    /// answer with a date, or `moment` was after it by more than the clocks of one service differ.
     #[must_use]
     pub fn since(&self, moment: &DateTime) -> Option<Duration> {
         let answered = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        // An instant of the second in which it answered is before the answer, not after it.
-        u64::try_from(answered.secs() - moment.secs()).ok().map(Duration::from_secs)
+        let age = answered.secs() - moment.secs();
+        (age >= -CLOCKS_DIFFER).then(|| Duration::from_secs(u64::try_from(age).unwrap_or(0)))
     }
 }
 
@@ -55,7 +58,8 @@ mod tests {
         let answered = AnsweredAt(Arc::new(Mutex::new(Some(moment("2001-01-01T00:01:00Z")))));
         assert_eq!(answered.since(&moment("2001-01-01T00:00:18.5Z")), Some(Duration::from_secs(42)));
         assert_eq!(answered.since(&moment("2001-01-01T00:01:00.9Z")), Some(Duration::ZERO));
-        assert_eq!(answered.since(&moment("2001-01-01T00:01:01Z")), None);
+        assert_eq!(answered.since(&moment("2001-01-01T00:01:05Z")), Some(Duration::ZERO));
+        assert_eq!(answered.since(&moment("2001-01-01T00:01:06Z")), None);
         assert_eq!(AnsweredAt::default().since(&moment("2001-01-01T00:00:00Z")), None);
     }
 }

@@ -12,7 +12,7 @@ use reelpool_protocol::event::Outcome;
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{Ladder, Location, WorkerEvent};
 use reelpool_spool::Scratch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff;
 use crate::events::Events;
@@ -28,6 +28,9 @@ use steps::{Ended, Steps};
 
 /// How often settling a message is tried before it is left to its visibility timeout.
 const SETTLE_TRIES: u32 = 4;
+
+/// How long a job that is handed back waits for the store to remove what it left there.
+const TO_LEAVE_IN_HASTE: Duration = Duration::from_secs(8);
 
 /// Everything a worker works with.
 #[derive(Debug)]
@@ -128,7 +131,14 @@ impl Desk {
         hold: &mut Hold,
         steps: &mut Steps<'_>,
     ) -> Fact {
-        steps.leave().await;
+        if *action == Action::HandBack {
+            // The process is about to be killed: what is left is removed by the next attempt.
+            if timeout(TO_LEAVE_IN_HASTE, steps.leave()).await.is_err() {
+                tracing::warn!("the store is slow: the job is handed back before its leavings are removed");
+            }
+        } else {
+            steps.leave().await;
+        }
         hold.release().await;
         let receipt = message.receipt.as_str();
         match action {

@@ -11,7 +11,7 @@ use reelpool_protocol::claim::{self, LONGEST_MS};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::state::millis;
 use crate::store::{Listed, Outputs, PutIfAbsent, StoreError};
@@ -112,10 +112,10 @@ impl Claim {
                 (Ok(_), None) => return Ok(Taken::Elsewhere(Duration::ZERO)),
             }
         }
-        if left.is_none() {
-            // What has lapsed would be left for ever if this attempt gave the job up.
-            for (_, lapsed) in &standing {
-                self.remove(&lapsed.key).await;
+        // What has lapsed would be left for ever if this attempt gave the job up.
+        for (_, one) in &standing {
+            if let Ok(None) = self.left_of(one).await {
+                self.remove(&one.key).await;
             }
         }
         Ok(Taken::Ours)
@@ -190,20 +190,28 @@ impl Claim {
     /// Removes the claim, wherever it stands, so that the next attempt need not wait until it has lapsed.
     pub async fn release(mut self) {
         self.rest().await;
-        let find_and_remove = async {
-            for (_, listed) in self.standing().await? {
-                let says = self.read(&listed.key).await?;
-                if says.is_some_and(|says| says.attempt == self.says.attempt) {
-                    self.outputs.remove(&listed.key).await?;
-                }
+        // Of a job that is given up nobody else would ever remove it.
+        let until_it_is_gone = async {
+            let mut pause = Duration::from_millis(250);
+            while let Err(error) = self.find_and_remove().await {
+                tracing::warn!(%error, ?pause, "the claim could not be released; trying again");
+                sleep(pause).await;
+                pause *= 2;
             }
-            Ok::<(), StoreError>(())
         };
-        match timeout(PATIENCE, find_and_remove).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the claim could not be released; it lapses by itself"),
-            Err(_) => tracing::warn!("the claim could not be released in time; it lapses by itself"),
+        if timeout(PATIENCE, until_it_is_gone).await.is_err() {
+            tracing::warn!("the claim could not be released in time; it lapses by itself");
         }
+    }
+
+    async fn find_and_remove(&self) -> Result<(), StoreError> {
+        for (_, listed) in self.standing().await? {
+            let says = self.read(&listed.key).await?;
+            if says.is_some_and(|says| says.attempt == self.says.attempt) {
+                self.outputs.remove(&listed.key).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn remove(&self, key: &str) {

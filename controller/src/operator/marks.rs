@@ -116,6 +116,7 @@ mod tests {
             template: None,
             is_marked,
             created: at(0),
+            scheduled: at(0),
             ready_since: None,
             trouble: None,
         }

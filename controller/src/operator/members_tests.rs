@@ -20,6 +20,7 @@ fn pod(name: &str, stage: PodStage) -> PodView {
         template: None,
         is_marked: false,
         created: at(0),
+        scheduled: at(0),
         ready_since: (stage == PodStage::Ready).then(|| at(7)),
         trouble: None,
     }

@@ -57,6 +57,8 @@ pub struct PodView {
     pub is_marked: bool,
     /// When it was made.
     pub created: Timestamp,
+    /// When it was given a node; as long as it has none, when it was made.
+    pub scheduled: Timestamp,
     /// When it became ready, if it is.
     pub ready_since: Option<Timestamp>,
     /// Why it does not start, when Kubernetes says so.
@@ -107,26 +109,27 @@ impl PodView {
         if maker.kind != "ReplicaSet" || !made_here {
             return None;
         }
-        let ready = status
-            .and_then(|status| status.conditions.as_ref())
-            .and_then(|conditions| conditions.iter().find(|condition| condition.type_ == "Ready"))
-            .filter(|condition| condition.status == "True");
+        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::default(), |time| instant(time.0));
+        let since = |condition: &str| {
+            let conditions = status.and_then(|status| status.conditions.as_ref())?;
+            let found = conditions.iter().find(|one| one.type_ == condition && one.status == "True")?;
+            Some(found.last_transition_time.as_ref().map_or(created, |time| instant(time.0)).max(created))
+        };
+        let ready_since = since("Ready");
         let containers: Vec<&ContainerStatus> =
             status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten().collect();
-        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::default(), |time| instant(time.0));
         let cost = meta.annotations.as_ref().and_then(|all| all.get(DELETION_COST));
         Some(Self {
             id: WorkerId::from(pod.name_any()),
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok()),
-            stage: stage(pod, ready.is_some(), &those_that_work(pod, &containers)),
+            stage: stage(pod, ready_since.is_some(), &those_that_work(pod, &containers)),
             template,
             is_marked: cost.is_some_and(|cost| cost.parse() == Ok(TO_GO)),
             created,
-            ready_since: ready.map(|ready| {
-                ready.last_transition_time.as_ref().map_or(created, |time| instant(time.0)).max(created)
-            }),
+            scheduled: since("PodScheduled").unwrap_or(created),
+            ready_since,
             trouble: trouble(pod, &containers),
         })
     }
@@ -135,7 +138,7 @@ impl PodView {
     #[must_use]
     pub fn stage_at(&self, now: Timestamp) -> PodStage {
         match self.stage {
-            PodStage::NotStarted if now.since(self.created) >= STARTS_WITHIN => PodStage::CannotStart,
+            PodStage::NotStarted if now.since(self.scheduled) >= STARTS_WITHIN => PodStage::CannotStart,
             stage => stage,
         }
     }

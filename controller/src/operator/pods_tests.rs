@@ -73,6 +73,13 @@ fn how_far_a_pod_is() {
     let found = view(&[not_ready.clone(), ("/status/containerStatuses", json!([]))]).unwrap();
     let after = |seconds| found.stage_at(found.created.plus(Millis::from_secs(seconds)));
     assert_eq!((after(299), after(300)), (PodStage::NotStarted, PodStage::CannotStart));
+    // One that waited for its node for long may start any moment: the time counts from there.
+    let scheduled =
+        json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-21T10:10:00Z"});
+    let late = [("/status/conditions/0", scheduled), ("/status/containerStatuses", json!([]))];
+    let found = view(&late).unwrap();
+    let after = |seconds| found.stage_at(found.created.plus(Millis::from_secs(seconds)));
+    assert_eq!((after(899), after(900)), (PodStage::NotStarted, PodStage::CannotStart));
     assert_eq!(how_far(std::slice::from_ref(&not_ready)), PodStage::NotReady);
     assert_eq!(how_far(&[not_ready.clone(), waiting(), restarts(1)]), PodStage::NotReady);
     assert_eq!(how_far(&[not_ready.clone(), waiting(), restarts(5)]), PodStage::CrashLoop);

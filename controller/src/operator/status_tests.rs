@@ -189,6 +189,7 @@ fn trouble_is_told_once_it_lasts() {
         template: None,
         is_marked: false,
         created: Timestamp::from_millis(created * 1000),
+        scheduled: Timestamp::from_millis(created * 1000),
         ready_since: None,
         trouble: Some("ImagePullBackOff: no such image".into()),
     };

@@ -66,6 +66,8 @@ struct Cluster {
     /// Whether requests to the API server go wrong.
     windy: Arc<AtomicBool>,
     operator_at: Instant,
+    /// How many decisions of all operators broke a rule, as far as they could be asked.
+    violations: f64,
     stopped: Vec<(Instant, Pid)>,
     api_server_at: Option<Instant>,
     api_at: Option<Instant>,
@@ -105,6 +107,7 @@ impl Cluster {
             tally,
             windy,
             operator_at: Instant::now(),
+            violations: 0.0,
             stopped: Vec::new(),
             api_server_at: None,
             api_at: None,
@@ -197,6 +200,8 @@ impl Cluster {
         match blow.strike {
             Strike::KillController(time) => {
                 self.tally.count("controller killed");
+                let metrics = block_in_place(|| operator.metrics());
+                self.violations += metrics.sum("reelpool_invariant_violations_total", &[]);
                 operator.daemon().kill();
                 self.operator_at = Instant::now() + time;
             }
@@ -212,6 +217,14 @@ impl Cluster {
                 self.stop(Some(pid), time);
             }
             _ => {}
+        }
+    }
+
+    /// Adds up the decisions of the operator that runs now which broke a rule; its count goes with it.
+    fn note_violations(&mut self) {
+        if let Some(operator) = &self.operator {
+            let metrics = block_in_place(|| operator.metrics());
+            self.violations += metrics.sum("reelpool_invariant_violations_total", &[]);
         }
     }
 
@@ -383,13 +396,16 @@ impl Shell for Cluster {
 
     async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {
         verdict.workers = self.kubelet.started();
+        verdict.jobs_begun = self.cloud.proxy.held().len();
         verdict.interrupted = self.interrupted();
-        if let Some(operator) = &self.operator {
-            let metrics = block_in_place(|| operator.metrics());
-            let violations = metrics.sum("reelpool_invariant_violations_total", &[]);
-            if violations > 0.0 {
-                verdict.leftovers.push(format!("{violations} decisions broke a rule"));
-            }
+        self.note_violations();
+        if self.violations > 0.0 {
+            verdict.leftovers.push(format!("{} decisions broke a rule", self.violations));
+        }
+        if !Audit::of(&self.plane).deletions(NAMESPACE).iter().any(|deletion| deletion.by != STORM) {
+            verdict
+                .leftovers
+                .push("Kubernetes is not seen to delete any pod: the witness is blind".to_owned());
         }
         self.cloud.take_dead_letters().await
     }

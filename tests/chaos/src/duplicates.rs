@@ -114,6 +114,7 @@ pub async fn run(rounds: usize) -> Cost {
     let all = found.by_master.values().flatten();
     cost.needed = all.map(|manifest| Duration::from_millis(manifest.timings.transcode_ms)).sum();
     cost.broken.extend(found.strays.into_iter().map(|key| format!("left in the store: {key}")));
+    cost.broken.extend(found.unfinished.into_iter().map(|key| format!("an unfinished upload: {key}")));
     cost.broken.extend(found.complaints);
     drop(workers);
     cost

@@ -51,6 +51,8 @@ struct OneMachine {
     up: Option<Daemon>,
     /// When it is started again, if it does not run.
     up_at: Instant,
+    /// When it was last seen to run.
+    up_ran_at: SystemTime,
     /// When each `reelpool up` was told to end or died, by its process id.
     ended: BTreeMap<i32, SystemTime>,
     /// The workers that the storm told to stop.
@@ -72,6 +74,7 @@ impl OneMachine {
             tally,
             up: None,
             up_at: Instant::now(),
+            up_ran_at: SystemTime::now(),
             ended: BTreeMap::new(),
             told: BTreeSet::new(),
             stopped: Vec::new(),
@@ -273,11 +276,15 @@ impl Shell for OneMachine {
                 cloud.proxy.weather(Weather::Breeze);
             }
         }
+        let looked_at = SystemTime::now();
         if self.up.as_mut().is_some_and(|up| !up.runs()) {
-            self.up_ends();
+            // It ended by itself at some time since it was last seen to run.
+            let (up, last) = (self.up_pid(), self.up_ran_at);
+            self.ended.entry(up.unwrap_or_default()).or_insert(last);
             self.up = None;
             self.up_at = self.up_at.max(now + AGAIN);
         }
+        self.up_ran_at = looked_at;
         if self.up.is_none() && self.up_at <= now {
             self.start_up();
         }
@@ -307,11 +314,12 @@ impl Shell for OneMachine {
 
     async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {
         if let Some(mut up) = self.up.take() {
-            self.ended.insert(up.pid().as_raw_nonzero().get(), SystemTime::now());
+            self.ended.entry(up.pid().as_raw_nonzero().get()).or_insert_with(SystemTime::now);
             up.signal(Signal::TERM);
             let _ = tokio::task::block_in_place(|| up.wait(ENDS_WITHIN));
         }
         verdict.workers = self.witness.workers();
+        verdict.jobs_begun = self.witness.jobs();
         verdict.interrupted = self.witness.interrupted(&self.told, &self.ended);
         let processes = processes().into_iter().filter(|one| one.bears(self.machine.root()) && !one.zombie);
         verdict.leftovers.extend(processes.map(|process| process.command_line));

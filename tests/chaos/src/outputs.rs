@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use reelpool_tests::results::files;
 
 /// The place of the outputs.
@@ -36,8 +37,14 @@ impl Outputs {
         match self {
             Self::Folder(root) => std::fs::read(root.join(key)).ok(),
             Self::Bucket(s3, bucket) => {
-                let got = s3.get_object().bucket(bucket).key(key).send().await.ok()?;
-                Some(got.body.collect().await.ok()?.to_vec())
+                let got = match s3.get_object().bucket(bucket).key(key).send().await {
+                    Ok(got) => got,
+                    Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
+                        return None;
+                    }
+                    Err(error) => panic!("{key} cannot be read: {error:?}"),
+                };
+                Some(got.body.collect().await.unwrap().to_vec())
             }
         }
     }

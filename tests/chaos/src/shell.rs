@@ -21,7 +21,7 @@ const LONGEST_STORM: Duration = Duration::from_secs(240);
 /// The queue is empty when every look for so long said so.
 const EMPTY_FOR: Duration = Duration::from_secs(3);
 /// Ten times what it takes; what failed often is tried again only after minutes.
-const DONE_WITHIN: Duration = Duration::from_secs(900);
+const DONE_WITHIN: Duration = Duration::from_secs(1800);
 /// How long the fleet may take to go to zero.
 const ZERO_WITHIN: Duration = Duration::from_secs(180);
 const TELL_EVERY: Duration = Duration::from_secs(15);

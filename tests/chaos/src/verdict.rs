@@ -43,6 +43,8 @@ pub struct Verdict {
     pub faults: Tally,
     /// How many workers there were in all.
     pub workers: usize,
+    /// How many messages they took, by what says who had which: without any, nobody could have been seen interrupted.
+    pub jobs_begun: usize,
 }
 
 impl Verdict {
@@ -98,6 +100,10 @@ impl Verdict {
             .collect();
         if self.left > 0 {
             broken.push(format!("{} messages are left in the queue", self.left));
+        }
+        if self.jobs_begun < self.commits {
+            let seen = format!("{} jobs were seen in hands, {} were done", self.jobs_begun, self.commits);
+            broken.push(format!("the witness is blind: {seen}"));
         }
         if self.to_zero.is_none() {
             broken.push("the fleet never came to zero".to_owned());

@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::jiff::Timestamp;
 use reelpool_tests::binaries;
 
+/// What begins a job in a worker's log.
+const RECEIVED: &str = " received id=";
 /// What ends a job in a worker's log.
 const ENDS: [&str; 7] = [
     "committed",
@@ -78,6 +80,13 @@ impl Witness {
         self.logs().len()
     }
 
+    /// How many messages they say that they received: without any the logs are not understood.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        let received = |log: &String| log.lines().filter(|line| line.contains(RECEIVED)).count();
+        self.logs().values().map(received).sum()
+    }
+
     /// Those that were told to stop with a job in hand, in words; without those of `told`, who were told by somebody
     /// else, and those whose parent had been told to end, or had died, by then (`parents`: when, by process id).
     #[must_use]
@@ -118,7 +127,7 @@ impl Witness {
 fn stopped_busy(log: &str) -> Vec<(SystemTime, String)> {
     let (mut job, mut found) = (None, Vec::new());
     for line in log.lines() {
-        if line.contains(" received id=") {
+        if line.contains(RECEIVED) {
             job = Some(line.to_owned());
         } else if line.contains("asked to stop again=false") {
             let at = line.split_whitespace().next().and_then(|at| at.parse::<Timestamp>().ok());

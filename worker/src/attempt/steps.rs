@@ -19,10 +19,12 @@ use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
 use crate::queue::Received;
 use crate::state::{Advance, millis};
-use crate::store::PutIfAbsent;
+use crate::store::{Outputs, PutIfAbsent};
 
 /// How often the manifest is tried to be written before the attempt is given up.
 const COMMIT_TRIES: u32 = 5;
+/// How often it is tried to remove what other attempts have left.
+const SWEEP_TRIES: u32 = 5;
 /// What is kept of the longest hold for publishing, committing and settling.
 const TO_SETTLE: Duration = Duration::from_secs(15 * 60);
 /// The longest that an attempt which is over waits for the store to remove what it left there.
@@ -322,12 +324,15 @@ impl<'a> Steps<'a> {
         if let Some(claim) = &mut job.claim {
             claim.rest().await;
         }
-        if let Some(manifest) = committed(&*desk.outputs, job).await? {
-            let attempts = job.attempts();
-            let winner = format!("{attempts}{}/", manifest.attempt);
-            desk.outputs.remove_all_but(&attempts, Some(&winner)).await?;
-            // It went with the attempts.
-            job.claim = None;
+        // What is left now is left for ever: when the message is deleted nobody comes back for it.
+        let mut tries = 1;
+        while let Err(failure) = sweep(&*desk.outputs, job).await {
+            if failure.permanent || tries >= SWEEP_TRIES {
+                return Err(failure);
+            }
+            tracing::warn!(%failure, tries, "could not clean up; trying again");
+            sleep(Duration::from_millis(250 << tries)).await;
+            tries += 1;
         }
         Ok(Fact::Done)
     }
@@ -373,4 +378,16 @@ impl<'a> Steps<'a> {
             held,
         }
     }
+}
+
+/// Removes all attempts and claims but the attempt that the manifest names.
+async fn sweep(outputs: &dyn Outputs, job: &mut InHand) -> Result<(), Failure> {
+    if let Some(manifest) = committed(outputs, job).await? {
+        let attempts = job.attempts();
+        let winner = format!("{attempts}{}/", manifest.attempt);
+        outputs.remove_all_but(&attempts, Some(&winner)).await?;
+        // It went with the attempts.
+        job.claim = None;
+    }
+    Ok(())
 }

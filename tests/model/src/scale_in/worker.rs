@@ -141,6 +141,7 @@ impl Pod {
             template: None,
             is_marked,
             created: Timestamp::default(),
+            scheduled: Timestamp::default(),
             ready_since: None,
             trouble: None,
         }
