@@ -47,6 +47,7 @@ impl Model for Counter {
 
 const IS_ZERO: u8 = 1;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is asked for")]
 fn facts(state: &u8) -> u8 {
     u8::from(*state == 0)
 }

@@ -25,6 +25,7 @@ pub const TICK_SECONDS: u32 = 20;
 
 /// What the safety of the protocol rests on and the protocol itself cannot see to. A test takes each away.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an assumption of its own")]
 pub struct Assumptions {
     /// While Kubernetes has something to do (a new number to see, a pod to take or make), it does a part of it in so
     /// many ticks at most; `None`: nobody knows when. It must be shorter than `SPARED_AFTER`, 30 s, and all parts

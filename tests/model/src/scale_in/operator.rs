@@ -9,7 +9,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use reelpool::fleet::Report;
-use reelpool::operator::condemned::Condemned;
+use reelpool::operator::condemned::{Condemned, SPARED_AFTER};
 use reelpool::operator::deployment::DeploymentView;
 use reelpool::operator::marks::{Mark, Marks};
 use reelpool::operator::plan::{DRAIN_TERM_SECONDS, Fleet, Known, Leave, Plan, is_ready_to_go, plan};
@@ -26,6 +26,8 @@ pub struct Memory {
     condemned: Condemned,
     /// The number before a lowering of which no answer came: as [`Condemned`] has it.
     unanswered: Option<u8>,
+    /// The number as it was seen last, and when: as [`Condemned`] has it.
+    seen: (u8, u32),
     marks: Marks,
 }
 
@@ -77,7 +79,7 @@ enum Question {
 /// The operator.
 #[derive(Debug, Clone, Default)]
 pub struct Operator {
-    memory: Memory,
+    memory: Rc<Memory>,
     step: Step,
     digest: Digest,
     /// Whether it has not looked since the last tick.
@@ -96,16 +98,18 @@ struct Digest {
 }
 
 impl Digest {
-    fn of(memory: &Memory) -> Self {
+    /// That of a memory whose marks are those that `self` was taken of.
+    fn with(&self, condemned: &Condemned) -> Self {
         let bits = |ids: &BTreeSet<WorkerId>| ids.iter().fold(0, |bits, id| bits | 1 << of(id));
-        let mut digest = Self {
-            condemned: bits(memory.condemned.ids()),
-            let_back: bits(memory.condemned.let_back_ids()),
-            ..Self::default()
-        };
+        Self { condemned: bits(condemned.ids()), let_back: bits(condemned.let_back_ids()), ..self.clone() }
+    }
+
+    fn of(memory: &Memory) -> Self {
+        let mut digest = Self::default().with(&memory.condemned);
         for name in 0..NAMES {
             let Some((is_marked, stage)) = memory.marks.last_seen(&id(name)) else { continue };
             digest.seen[usize::from(name)] = 1 + stage as u8 * 2 + u8::from(is_marked);
+            // Later than all versions that were ever written: what is not seen then is unsure.
             let view = Pod::view(name, Stage::Ready, is_marked, u32::MAX);
             digest.unsure |= u32::from(memory.marks.of(&view) == Mark::Unsure) << name;
         }
@@ -120,7 +124,19 @@ impl Digest {
 impl Operator {
     fn new(memory: Memory, step: Step) -> Self {
         let digest = Digest::of(&memory);
-        Self { memory, step, digest, is_behind: false }
+        Self { memory: Rc::new(memory), step, digest, is_behind: false }
+    }
+
+    /// The same at another step of this pass.
+    fn at(&self, step: Step) -> Option<Rc<Self>> {
+        let (memory, digest) = (Rc::clone(&self.memory), self.digest.clone());
+        Some(Rc::new(Self { memory, step, digest, is_behind: false }))
+    }
+
+    /// The same with a memory of the same marks.
+    fn with(&self, memory: Memory, step: Step) -> Option<Rc<Self>> {
+        let digest = self.digest.with(&memory.condemned);
+        Some(Rc::new(Self { memory: Rc::new(memory), step, digest, is_behind: false }))
     }
 
     /// Whether it is to look before more time passes, because somebody is to go.
@@ -160,7 +176,7 @@ impl Operator {
 
     pub(super) fn key(&self, world: &World, names: &Names, key: &mut Vec<u8>) {
         key.push(u8::from(self.must_look()));
-        self.memory.key(&self.digest, world, names, key);
+        self.memory.key(&self.digest, !self.rests(), world, names, key);
         match &self.step {
             Step::Rests => key.push(0),
             Step::Acts(acts) => {
@@ -206,7 +222,7 @@ impl Todo {
 }
 
 impl Memory {
-    fn key(&self, digest: &Digest, world: &World, names: &Names, key: &mut Vec<u8>) {
+    fn key(&self, digest: &Digest, is_acting: bool, world: &World, names: &Names, key: &mut Vec<u8>) {
         let now = world.timestamp();
         let later = now.plus(Millis::from_secs(TICK_SECONDS.into()));
         let all = |bits: u32| names.all((0..NAMES).filter(|name| bits & (1 << name) != 0));
@@ -225,6 +241,14 @@ impl Memory {
         let is_past = self.condemned.ids().is_empty() && going_at <= now;
         key.extend([u8::MAX, if is_past { u8::MAX } else { since(going_at) }]);
         key.push(self.unanswered.unwrap_or(u8::MAX));
+        // Where nobody is to go it is seen anew before anybody is.
+        if is_acting || !self.condemned.ids().is_empty() {
+            let (replicas, at) = self.seen;
+            key.extend([replicas, u8::from(now.since(timestamp(at)) >= SPARED_AFTER)]);
+            let is_gone = |name: &u8| digest.seen[usize::from(*name)] != 0 && world.pod(*name).is_none();
+            let some_went = (0..NAMES).any(|name| is_gone(&name));
+            key.push(u8::from(later.since(timestamp(at)) >= SPARED_AFTER) * 2 + u8::from(some_went));
+        }
         key.push(u8::from(self.marks.are_settled(now)) * 2 + u8::from(self.marks.are_settled(later)));
         key.extend(sorted(
             world.pods.iter().map(|pod| [names.of(pod.name), digest.seen[usize::from(pod.name)]]),
@@ -305,6 +329,7 @@ impl Config {
                     memory.condemned.adopt(&known, sight.replicas.into(), now);
                 }
             }
+            let looked = Operator::new(memory.clone(), Step::Rests);
             for decision in self.decisions(&known, memory.condemned.ids(), sight.replicas) {
                 let mut plan = plan(
                     &decision,
@@ -326,12 +351,12 @@ impl Config {
                 if is_known {
                     continue;
                 }
-                planned.push((plan.clone(), memory_key));
                 let words = words(&decision, silent, sight.replicas);
-                let acts = self.acts_of(plan, sight, &memory, world.now);
+                let acts = self.acts_of(&plan, sight, &memory, world.now);
+                planned.push((plan, memory_key));
                 let step = if acts.todo.is_empty() { Step::Rests } else { Step::Acts(acts) };
                 let mut begun = world.clone();
-                begun.operator = Some(Rc::new(Operator::new(memory.clone(), step)));
+                begun.operator = looked.at(step);
                 self.at_once(words, begun, &mut steps.found);
             }
         }
@@ -354,7 +379,7 @@ impl Config {
     }
 
     /// The order of `pass/act.rs`.
-    fn acts_of(&self, plan: Plan, sight: &Sight, memory: &Memory, now: u32) -> Acts {
+    fn acts_of(&self, plan: &Plan, sight: &Sight, memory: &Memory, now: u32) -> Acts {
         let names = |ids: &[WorkerId]| ids.iter().map(of).collect::<Vec<u8>>();
         let (condemned, others): (Vec<WorkerId>, Vec<WorkerId>) =
             plan.drain.iter().cloned().partition(|id| memory.condemned.ids().contains(id));
@@ -452,52 +477,50 @@ impl Config {
     fn acts(&self, operator: &Operator, acts: &Acts, steps: &mut Steps<'_>) {
         let mut rest = acts.clone();
         let Some(todo) = rest.todo.pop_front() else { return };
-        let after = |memory: Memory, rest: &Acts| {
-            let step = if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) };
-            Some(Rc::new(Operator::new(memory, step)))
-        };
-        let given_up = |memory: Memory| Some(Rc::new(Operator::new(memory, Step::Rests)));
         match todo {
-            Todo::Tell(names, question) => self.tell(&names, question, &operator.memory, &rest, steps),
-            Todo::Mark(marks) => {
-                // Each is written and answered, written without an answer, or not written and not answered.
-                for outcome in 0..3_usize.pow(u32::try_from(marks.len()).unwrap_or(0)) {
-                    let mut world = steps.world.clone();
-                    let mut memory = operator.memory.clone();
-                    let (mut left, mut has_failed, mut words) = (outcome, false, Vec::new());
-                    // At most one fails.
-                    if outcome > 0 && !self.faults.answers_are_lost {
-                        break;
-                    }
-                    if (0..marks.len()).filter(|mark| outcome / 3_usize.pow(*mark as u32) % 3 > 0).count() > 1
-                    {
-                        continue;
-                    }
-                    for (pod, to_go) in &marks {
-                        let fate = left % 3;
-                        left /= 3;
-                        let Some(pod) = world.pod_mut(*pod) else { continue };
-                        let version = (fate == 0).then(|| (pod.version + 1).to_string());
-                        if fate < 2 {
-                            pod.is_marked = *to_go;
-                            pod.version += 1;
-                        }
-                        has_failed |= fate > 0;
-                        let word = ["", ", without an answer", ", which is lost"][fate];
-                        words.push(format!("{}{}{word}", if *to_go { "" } else { "un" }, name(pod.name)));
-                        memory.marks.wrote(id(pod.name), *to_go, version);
-                    }
-                    // Where a mark fails nothing else is done in this pass.
-                    world.operator = if has_failed { given_up(memory) } else { after(memory, &rest) };
-                    steps.found.push((format!("marks {}", words.join(" and ")), world));
-                }
-            }
+            Todo::Tell(names, question) => self.tell(&names, question, operator, &rest, steps),
+            Todo::Mark(marks) => self.mark(&marks, &operator.memory, &rest, steps),
             Todo::Write(replicas) => self.write(replicas, operator, &rest, steps),
         }
     }
 
-    fn tell(&self, names: &[u8], question: Question, memory: &Memory, rest: &Acts, steps: &mut Steps<'_>) {
-        let word = match question {
+    /// Writes marks: each is written and answered, written without an answer, or not written and not answered. At most one
+    /// fails; where one does, nothing else is done in this pass.
+    fn mark(&self, marks: &[(u8, bool)], memory: &Memory, rest: &Acts, steps: &mut Steps<'_>) {
+        let fails = |index: usize| (1..3_usize).map(move |fate| Some((index, fate)));
+        let faults = (0..marks.len()).filter(|_| self.faults.answers_are_lost).flat_map(fails);
+        for failure in std::iter::once(None).chain(faults) {
+            let mut next = steps.world.clone();
+            let mut memory = memory.clone();
+            let mut texts = Vec::new();
+            for (index, (pod, to_go)) in marks.iter().enumerate() {
+                let Some(pod) = next.pod_mut(*pod) else { continue };
+                let fate = failure.filter(|(failing, _)| *failing == index).map_or(0, |(_, fate)| fate);
+                let version = (fate == 0).then(|| (pod.version + 1).to_string());
+                if fate < 2 {
+                    pod.is_marked = *to_go;
+                    pod.version += 1;
+                }
+                let ending = ["", ", without an answer", ", which is lost"][fate];
+                texts.push(format!("{}{}{ending}", if *to_go { "" } else { "un" }, name(pod.name)));
+                memory.marks.wrote(id(pod.name), *to_go, version);
+            }
+            let is_over = failure.is_some() || rest.todo.is_empty();
+            let step = if is_over { Step::Rests } else { Step::Acts(rest.clone()) };
+            next.operator = Some(Rc::new(Operator::new(memory, step)));
+            steps.found.push((format!("marks {}", texts.join(" and ")), next));
+        }
+    }
+
+    fn tell(
+        &self,
+        names: &[u8],
+        question: Question,
+        operator: &Operator,
+        rest: &Acts,
+        steps: &mut Steps<'_>,
+    ) {
+        let verb = match question {
             Question::Undrain => "un-drains",
             Question::Drain(_) => "drains",
             Question::LastWord(_) => "drains for long",
@@ -512,7 +535,7 @@ impl Config {
                 break;
             }
             let mut world = steps.world.clone();
-            let (now, mut left, mut words, mut is_sure) = (world.now, outcome, Vec::new(), true);
+            let (now, mut left, mut texts, mut is_sure) = (world.now, outcome, Vec::new(), true);
             let mut said = Vec::new();
             for pod in names {
                 let fate = left % fates;
@@ -522,7 +545,7 @@ impl Config {
                     is_sure = false;
                     break;
                 }
-                words.push(format!("{}{}", name(*pod), ["", " (no answer)", " (lost)", " (late)"][fate]));
+                texts.push(format!("{}{}", name(*pod), ["", " (no answer)", " (lost)", " (late)"][fate]));
                 if fate == 3 {
                     world.straggler = Some(*pod);
                 }
@@ -550,13 +573,14 @@ impl Config {
             let goes_on = !matches!(question, Question::LastWord(_))
                 || self.bug == Some(Bug::LoweredWithoutLastWord)
                 || ready.all(|is_ready| is_ready);
-            let mut memory = memory.clone();
-            if !goes_on {
+            world.operator = if goes_on {
+                operator.at(if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) })
+            } else {
+                let mut memory = Memory::clone(&operator.memory);
                 memory.condemned.let_back(&rest.condemn.iter().map(|pod| id(pod.0)).collect::<Vec<_>>());
-            }
-            let step = if rest.todo.is_empty() || !goes_on { Step::Rests } else { Step::Acts(rest.clone()) };
-            world.operator = Some(Rc::new(Operator::new(memory, step)));
-            steps.found.push((format!("{word} {}", words.join(" and ")), world));
+                operator.with(memory, Step::Rests)
+            };
+            steps.found.push((format!("{verb} {}", texts.join(" and ")), world));
         }
     }
 
@@ -564,14 +588,14 @@ impl Config {
     fn write(&self, replicas: u8, operator: &Operator, rest: &Acts, steps: &mut Steps<'_>) {
         let world = steps.world;
         let lowers = replicas < rest.replicas;
-        let mut memory = operator.memory.clone();
+        let mut memory = Memory::clone(&operator.memory);
         let condemn: Vec<WorkerId> = rest.condemn.iter().map(|pod| id(pod.0)).collect();
         let new = memory.condemned.add(&condemn, world.timestamp());
         if !lowers {
             memory.condemned.number_rose(world.timestamp());
         }
         let step = if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) };
-        let went = |memory: Memory| Some(Rc::new(Operator::new(memory, step.clone())));
+        let went = |memory: Memory| operator.with(memory, step.clone());
         let failed = |mut memory: Memory, may_be_done: bool| {
             if lowers && may_be_done {
                 memory.condemned.no_answer(rest.replicas.into());
@@ -579,7 +603,7 @@ impl Config {
             } else {
                 memory.condemned.take_back(&new);
             }
-            Some(Rc::new(Operator::new(memory, Step::Rests)))
+            operator.with(memory, Step::Rests)
         };
         // It is too late to lower it.
         if lowers && world.now > rest.since {
@@ -638,6 +662,7 @@ impl World {
         let mut memory = memory.clone();
         memory.condemned.learn(sight.replicas.into(), now);
         memory.unanswered = None;
+        memory.seen = (sight.replicas, self.now);
         let ids: Vec<WorkerId> = sight.pods.iter().map(|pod| id(pod.0)).collect();
         let _ = memory.condemned.spare(&ids.iter().collect(), &deployment, now);
         (sight, memory)
