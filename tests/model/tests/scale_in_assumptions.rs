@@ -31,11 +31,7 @@ fn caches_are_close() {
 #[test]
 fn writes_land_in_time() {
     let assumptions = Assumptions { writes_land_within: None, ..Assumptions::default() };
-    is_needed(
-        "writes land in time",
-        assumptions,
-        Faults { writes_are_late: true, ..Faults::default() },
-    );
+    is_needed("writes land in time", assumptions, Faults { writes_are_late: true, ..Faults::default() });
 }
 
 #[test]
@@ -53,5 +49,9 @@ fn no_worker_crashes_unseen() {
 #[test]
 fn questions_keep_their_order() {
     let assumptions = Assumptions { questions_keep_their_order: false, ..Assumptions::default() };
-    is_needed("questions keep their order", assumptions, Faults { answers_are_lost: true, ..Faults::default() });
+    is_needed(
+        "questions keep their order",
+        assumptions,
+        Faults { answers_are_lost: true, ..Faults::default() },
+    );
 }

@@ -47,8 +47,11 @@ pub struct Sight {
     replicas: u8,
     version: u32,
     is_observed: bool,
-    pods: Vec<(u8, Stage, bool, u32)>,
+    pods: Vec<Glimpse>,
 }
+
+/// What was read of a pod: its name, its stage, whether it is marked, its version, and since when it is ready.
+type Glimpse = (u8, Stage, bool, u32, Option<Timestamp>);
 
 /// What is still to be done in this pass.
 #[derive(Debug, Clone)]
@@ -82,8 +85,6 @@ pub struct Operator {
     memory: Rc<Memory>,
     step: Step,
     digest: Digest,
-    /// Whether it has not looked since the last tick.
-    is_behind: bool,
 }
 
 /// The memory in few words, taken once for all keys that it goes into.
@@ -95,6 +96,8 @@ struct Digest {
     unsure: u32,
     /// By what Kubernetes would choose each, as it was seen last; zero: never seen.
     seen: [u8; NAMES as usize],
+    /// Since when each was ready then.
+    ready_since: [Option<Timestamp>; NAMES as usize],
 }
 
 impl Digest {
@@ -107,10 +110,11 @@ impl Digest {
     fn of(memory: &Memory) -> Self {
         let mut digest = Self::default().with(&memory.condemned);
         for name in 0..NAMES {
-            let Some((is_marked, stage)) = memory.marks.last_seen(&id(name)) else { continue };
+            let Some((is_marked, stage, ready_since)) = memory.marks.last_seen(&id(name)) else { continue };
             digest.seen[usize::from(name)] = 1 + stage as u8 * 2 + u8::from(is_marked);
+            digest.ready_since[usize::from(name)] = ready_since;
             // Later than all versions that were ever written: what is not seen then is unsure.
-            let view = Pod::view(name, Stage::Ready, is_marked, u32::MAX);
+            let view = Pod::view(name, Stage::Ready, is_marked, u32::MAX, None);
             digest.unsure |= u32::from(memory.marks.of(&view) == Mark::Unsure) << name;
         }
         digest
@@ -124,29 +128,19 @@ impl Digest {
 impl Operator {
     fn new(memory: Memory, step: Step) -> Self {
         let digest = Digest::of(&memory);
-        Self { memory: Rc::new(memory), step, digest, is_behind: false }
+        Self { memory: Rc::new(memory), step, digest }
     }
 
     /// The same at another step of this pass.
-    fn at(&self, step: Step) -> Option<Rc<Self>> {
+    fn at(&self, step: Step) -> Rc<Self> {
         let (memory, digest) = (Rc::clone(&self.memory), self.digest.clone());
-        Some(Rc::new(Self { memory, step, digest, is_behind: false }))
+        Rc::new(Self { memory, step, digest })
     }
 
     /// The same with a memory of the same marks.
-    fn with(&self, memory: Memory, step: Step) -> Option<Rc<Self>> {
+    fn with(&self, memory: Memory, step: Step) -> Rc<Self> {
         let digest = self.digest.with(&memory.condemned);
-        Some(Rc::new(Self { memory: Rc::new(memory), step, digest, is_behind: false }))
-    }
-
-    /// Whether it is to look before more time passes, because somebody is to go.
-    pub(super) fn must_look(&self) -> bool {
-        self.is_behind && (self.digest.condemned != 0 || !self.rests())
-    }
-
-    /// A tick has passed.
-    pub(super) fn waited(&mut self) {
-        self.is_behind = true;
+        Rc::new(Self { memory: Rc::new(memory), step, digest })
     }
 
     pub(super) fn rests(&self) -> bool {
@@ -175,7 +169,6 @@ impl Operator {
     }
 
     pub(super) fn key(&self, world: &World, names: &Names, key: &mut Vec<u8>) {
-        key.push(u8::from(self.must_look()));
         self.memory.key(&self.digest, !self.rests(), world, names, key);
         match &self.step {
             Step::Rests => key.push(0),
@@ -250,9 +243,11 @@ impl Memory {
             key.push(u8::from(later.since(timestamp(at)) >= SPARED_AFTER) * 2 + u8::from(some_went));
         }
         key.push(u8::from(self.marks.are_settled(now)) * 2 + u8::from(self.marks.are_settled(later)));
-        key.extend(sorted(
-            world.pods.iter().map(|pod| [names.of(pod.name), digest.seen[usize::from(pod.name)]]),
-        ));
+        key.extend(sorted(world.pods.iter().map(|pod| {
+            let name = usize::from(pod.name);
+            let is_as_ready = pod.stage == Stage::Ready && digest.ready_since[name] == pod.ready_since();
+            [names.of(pod.name), digest.seen[name] * 2 + u8::from(is_as_ready)]
+        })));
     }
 }
 
@@ -295,7 +290,9 @@ impl Config {
             let views: Vec<_> = sight
                 .pods
                 .iter()
-                .map(|(name, stage, marked, version)| Pod::view(*name, *stage, *marked, *version))
+                .map(|(name, stage, marked, version, since)| {
+                    Pod::view(*name, *stage, *marked, *version, *since)
+                })
                 .collect();
             memory.marks.see(&views, now);
             let known: Vec<Known> = sight
@@ -356,7 +353,7 @@ impl Config {
                 planned.push((plan, memory_key));
                 let step = if acts.todo.is_empty() { Step::Rests } else { Step::Acts(acts) };
                 let mut begun = world.clone();
-                begun.operator = looked.at(step);
+                begun.operator = Some(looked.at(step));
                 self.at_once(words, begun, &mut steps.found);
             }
         }
@@ -573,13 +570,13 @@ impl Config {
             let goes_on = !matches!(question, Question::LastWord(_))
                 || self.bug == Some(Bug::LoweredWithoutLastWord)
                 || ready.all(|is_ready| is_ready);
-            world.operator = if goes_on {
+            world.operator = Some(if goes_on {
                 operator.at(if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) })
             } else {
                 let mut memory = Memory::clone(&operator.memory);
                 memory.condemned.let_back(&rest.condemn.iter().map(|pod| id(pod.0)).collect::<Vec<_>>());
                 operator.with(memory, Step::Rests)
-            };
+            });
             steps.found.push((format!("{verb} {}", texts.join(" and ")), world));
         }
     }
@@ -595,7 +592,7 @@ impl Config {
             memory.condemned.number_rose(world.timestamp());
         }
         let step = if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) };
-        let went = |memory: Memory| operator.with(memory, step.clone());
+        let went = |memory: Memory| Some(operator.with(memory, step.clone()));
         let failed = |mut memory: Memory, may_be_done: bool| {
             if lowers && may_be_done {
                 memory.condemned.no_answer(rest.replicas.into());
@@ -603,7 +600,7 @@ impl Config {
             } else {
                 memory.condemned.take_back(&new);
             }
-            operator.with(memory, Step::Rests)
+            Some(operator.with(memory, Step::Rests))
         };
         // It is too late to lower it.
         if lowers && world.now > rest.since {
@@ -651,7 +648,11 @@ impl World {
             replicas: self.replicas,
             version: self.version,
             is_observed: self.kubernetes.has_seen(self.version),
-            pods: self.pods.iter().map(|pod| (pod.name, pod.stage, pod.is_marked, pod.version)).collect(),
+            pods: self
+                .pods
+                .iter()
+                .map(|pod| (pod.name, pod.stage, pod.is_marked, pod.version, pod.ready_since()))
+                .collect(),
         };
         let deployment = DeploymentView {
             replicas: sight.replicas.into(),
