@@ -47,8 +47,8 @@ fn of_two_workers_whose_number_only_falls_none_is_interrupted_and_none_sleeps_fo
     for faults in [NONE, KILLED, LATE] {
         explores(world(2, 0, 1, faults));
     }
-    explores(world(2, 0, 2, KILLED));
     if is_long() {
+        explores(world(2, 0, 2, KILLED));
         explores(world(2, 0, 1, CRASHED));
     }
 }
