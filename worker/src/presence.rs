@@ -90,7 +90,8 @@ impl Presence {
         self.since = now;
     }
 
-    /// Takes no new job for `term`, unless a job is in hand. Asking again renews the term.
+    /// Takes no new job for `term`, unless a job is in hand. Asking again renews the term, and never shortens what was
+    /// asked before: who asks for less may not know that the number of workers was lowered for this one.
     ///
     /// # Errors
     /// [`BusyNow`] when a job is in hand.
@@ -98,10 +99,12 @@ impl Presence {
         if self.phase == Phase::Busy {
             return Err(BusyNow);
         }
-        let since = self.draining(now).map_or(now, |(_, since)| since);
-        if !matches!(self.drain, Some((Drain::Final, _))) {
-            self.drain = Some((Drain::Until(now + term), since));
-        }
+        let end = now + term;
+        self.drain = Some(match self.draining(now) {
+            None => (Drain::Until(end), now),
+            Some((Drain::Until(before), since)) => (Drain::Until(before.max(end)), since),
+            Some(last) => last,
+        });
         Ok(())
     }
 
@@ -201,6 +204,18 @@ mod tests {
         assert_eq!(worker.drain(now, TERM), Err(BusyNow));
         worker.settled(now);
         assert!(worker.begin_receive(now));
+    }
+
+    #[test]
+    fn a_shorter_drain_does_not_shorten_a_longer_one() {
+        let now = Instant::now();
+        let mut worker = idle(now);
+        worker.drain(now, TERM * 10).unwrap();
+        worker.drain(now, TERM).unwrap();
+        assert_eq!(worker.drain_lapses_in(now), Some(TERM * 10));
+        worker.undrain();
+        worker.drain(now, TERM).unwrap();
+        assert_eq!(worker.drain_lapses_in(now), Some(TERM));
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub struct Condemned {
     renewed_at: Option<Timestamp>,
     /// The number before a lowering of which no answer came.
     unanswered: Option<u32>,
+    /// The number as it was seen last, and when that was.
+    seen: Option<(u32, Timestamp)>,
+    /// The pods that were seen last.
+    pods: BTreeSet<WorkerId>,
     /// Those who were let back to work, until they know.
     let_back: BTreeSet<WorkerId>,
 }
@@ -124,11 +128,18 @@ impl Condemned {
         deployment: &DeploymentView,
         now: Timestamp,
     ) -> Vec<WorkerId> {
-        let before = self.who.len();
+        // Those that are chosen together go one after the other: whoever went, the next may still be taken.
+        let some_went = self.pods.iter().any(|id| !pods.contains(id));
+        self.pods = pods.iter().map(|id| (*id).clone()).collect();
         self.who.retain(|id| pods.contains(id));
         self.let_back.retain(|id| pods.contains(id));
         let more_must_go = pods.len() > usize::try_from(deployment.replicas).unwrap_or(usize::MAX);
-        if self.who.len() < before || more_must_go || !deployment.is_observed() {
+        let last = self.seen.replace((deployment.replicas, now));
+        // Whoever raised it, and however late the write was made: until then there was one to go for each of them.
+        let rose = last.is_some_and(|(replicas, _)| replicas < deployment.replicas);
+        // Much may have happened that nobody looked at: nothing is known of how long it has been quiet.
+        let was_blind = last.is_some_and(|(_, at)| now.since(at) >= SPARED_AFTER);
+        if some_went || more_must_go || rose || was_blind || !deployment.is_observed() {
             self.spoken_for(now);
         }
         if now.since(self.going_at) < SPARED_AFTER {

@@ -165,3 +165,33 @@ fn a_number_that_was_raised_late_in_a_pass_counts_from_then() {
     assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 54).is_empty());
     assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 55), ids(&["a"]));
 }
+
+#[test]
+fn a_number_that_is_seen_to_have_risen_counts_from_then_whoever_wrote_it_and_however_late() {
+    let mut condemned = Condemned::default();
+    let _ = condemned.add(&ids(&["a"]), at(0));
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(1), 10).is_empty());
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 35).is_empty());
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 64).is_empty());
+    assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 65), ids(&["a"]));
+}
+
+#[test]
+fn after_half_a_minute_without_a_look_it_is_not_known_to_have_been_quiet() {
+    let mut condemned = Condemned::default();
+    let _ = condemned.add(&ids(&["a"]), at(0));
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 10).is_empty());
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 40).is_empty());
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 69).is_empty());
+    assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 70), ids(&["a"]));
+}
+
+#[test]
+fn while_anybody_is_taken_the_others_sleep_on_for_they_may_have_been_chosen_together() {
+    let mut condemned = Condemned::default();
+    let _ = condemned.add(&ids(&["a"]), at(0));
+    assert!(spare(&mut condemned, &["a", "b", "c"], &deployment(2), 10).is_empty());
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 30).is_empty(), "c was not even to go");
+    assert!(spare(&mut condemned, &["a", "b"], &deployment(2), 59).is_empty());
+    assert_eq!(spare(&mut condemned, &["a", "b"], &deployment(2), 60), ids(&["a"]));
+}

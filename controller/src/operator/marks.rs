@@ -36,8 +36,9 @@ pub struct Marks {
     changed_at: Timestamp,
 }
 
-/// By what Kubernetes chooses: whether a pod carries the lowest cost, and how far it is.
-pub type Rank = (bool, PodStage);
+/// By what Kubernetes chooses: whether a pod carries the lowest cost, how far it is, and since when it is ready. One that
+/// was not ready for a moment between two looks may still be so in another cache.
+pub type Rank = (bool, PodStage, Option<Timestamp>);
 
 #[derive(Debug, Clone)]
 struct Write {
@@ -61,8 +62,8 @@ impl Marks {
                 self.written.remove(&pod.id);
             }
         }
-        let seen =
-            pods.iter().map(|pod| (pod.id.clone(), (pod.is_marked, pod.stage))).collect::<HashMap<_, _>>();
+        let rank = |pod: &PodView| (pod.is_marked, pod.stage, pod.ready_since);
+        let seen = pods.iter().map(|pod| (pod.id.clone(), rank(pod))).collect::<HashMap<_, _>>();
         // Also what was there before us: the one who wrote it may have done so a moment ago.
         let is_changed = seen.iter().any(|(id, rank)| self.seen.get(id) != Some(rank));
         if is_changed || !self.written.is_empty() {
@@ -165,6 +166,17 @@ mod tests {
         assert!(marks.are_settled(at(3100)), "who is gone is chosen by nobody");
         marks.see(&both, at(3200));
         assert!(!marks.are_settled(at(4199)), "nor is a newcomer known everywhere");
+    }
+
+    #[test]
+    fn a_pod_that_was_not_ready_for_a_moment_between_two_looks_is_not_ready_in_every_cache_yet() {
+        let mut marks = Marks::default();
+        let ready = |since| PodView { ready_since: Some(at(since)), ..pod("a", "10", false) };
+        marks.see(&[ready(0)], at(0));
+        marks.see(&[ready(4000)], at(5000));
+        assert!(!marks.are_settled(at(5999)));
+        marks.see(&[ready(4000)], at(6000));
+        assert!(marks.are_settled(at(6000)));
     }
 
     #[test]

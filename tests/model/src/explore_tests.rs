@@ -47,7 +47,7 @@ impl Model for Counter {
 
 const IS_ZERO: u8 = 1;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "facts are those of any state")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is asked for")]
 fn facts(state: &u8) -> u8 {
     u8::from(*state == 0)
 }

@@ -12,7 +12,7 @@
 //!
 //! **Left out**: rollouts, quotas, other writers of the number, workers that cannot be asked, the renewal of drains while
 //! the API server is out, a look at the world that is older than its pass, clocks of different speed (the random model
-//! test of the lease has them). A tick is coarse (20 s and 5 s), and the drain of the condemned is shortened.
+//! test of the lease has them). A tick is coarse: 20 s and 5 s.
 
 pub mod explore;
 pub mod lease;

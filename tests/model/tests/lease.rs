@@ -1,5 +1,5 @@
 //! The lease: never two that may both write, and always one that can.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use reelpool_model::explore::explore;
 use reelpool_model::lease::{Bug, Config, facts};

@@ -34,3 +34,14 @@ fn marks_and_number_written_in_one_pass_are_found() {
 fn an_operator_that_lets_back_whom_its_predecessor_has_drained_is_found() {
     is_found(Bug::NobodyAdopted, Faults { operator_is_killed: true, ..Faults::default() });
 }
+
+#[test]
+fn a_late_write_that_lands_whatever_the_number_is_by_then_is_found() {
+    is_found(Bug::LoweredWithoutPrecondition, Faults { writes_are_late: true, ..Faults::default() });
+}
+
+#[test]
+fn a_number_that_is_lowered_without_a_last_word_is_found() {
+    let faults = Faults { operator_is_killed: true, answers_are_lost: true, ..Faults::default() };
+    is_found(Bug::LoweredWithoutLastWord, faults);
+}

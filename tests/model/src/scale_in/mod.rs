@@ -13,6 +13,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use reelpool_core::Timestamp;
+use reelpool_protocol::status::MAX_DRAIN_TERM_SECONDS;
 use tokio::time::Instant;
 
 use crate::explore::Model;
@@ -25,14 +26,12 @@ pub const TICK_SECONDS: u32 = 20;
 
 /// What the safety of the protocol rests on and the protocol itself cannot see to. A test takes each away.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "they have nothing to do with each other")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an assumption of its own")]
 pub struct Assumptions {
     /// While Kubernetes has something to do (a new number to see, a pod to take or make), it does a part of it in so
     /// many ticks at most; `None`: nobody knows when. It must be shorter than `SPARED_AFTER`, 30 s, and all parts
     /// together shorter than [`Config::condemned_term`].
     pub kubernetes_acts_within: Option<u32>,
-    /// While somebody is to go, an operator that lives looks within a tick: in truth it does every 10 s.
-    pub operator_looks_in_time: bool,
     /// The ReplicaSet controller's cache of pods is never so far behind the operator's as `SETTLED_AFTER`, 1 s.
     pub caches_are_close: bool,
     /// A write of the number of replicas without an answer is made within so many ticks, or never; `None`: nobody knows
@@ -51,7 +50,6 @@ impl Default for Assumptions {
     fn default() -> Self {
         Self {
             kubernetes_acts_within: Some(1),
-            operator_looks_in_time: true,
             caches_are_close: true,
             writes_land_within: Some(3),
             no_pod_starts_unseen: true,
@@ -110,8 +108,7 @@ pub struct Config {
     pub most: u8,
     /// Messages, each sent again some time after it was done.
     pub messages: u8,
-    /// The term of the drain of those that the number is lowered for, in seconds: 600 in truth. A shorter one only makes
-    /// it more dangerous to be slow, and the model smaller.
+    /// The term of the drain of those that the number is lowered for, in seconds.
     pub condemned_term: u32,
     /// Whether a pod may find that no container can start.
     pub is_stuck_possible: bool,
@@ -131,7 +128,7 @@ impl Default for Config {
             workers: 2,
             most: 2,
             messages: 1,
-            condemned_term: 8 * TICK_SECONDS,
+            condemned_term: MAX_DRAIN_TERM_SECONDS,
             is_stuck_possible: false,
             faults: Faults::default(),
             decisions: Decisions::Any,
@@ -434,14 +431,7 @@ impl Config {
         if !world.kubernetes.may_be_slower(world, self.assumptions.kubernetes_acts_within) {
             return;
         }
-        let must_look = world.operator.as_ref().is_some_and(|operator| operator.must_look());
-        if self.assumptions.operator_looks_in_time && must_look {
-            return;
-        }
         steps.add(format!("{TICK_SECONDS} s pass"), |world| {
-            if let Some(operator) = &mut world.operator {
-                Rc::make_mut(operator).waited();
-            }
             world.now += 1;
             world.kubernetes.waited(world.version, world.pods.len());
             let now = world.now;

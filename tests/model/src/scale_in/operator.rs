@@ -4,21 +4,23 @@
 //! the workers, adopt, decide, plan; then tell the workers, write the marks, and write the number last where it goes
 //! down, first where it rises.
 
+mod acts;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
 use reelpool::fleet::Report;
-use reelpool::operator::condemned::Condemned;
+use reelpool::operator::condemned::{Condemned, SPARED_AFTER};
 use reelpool::operator::deployment::DeploymentView;
 use reelpool::operator::marks::{Mark, Marks};
-use reelpool::operator::plan::{DRAIN_TERM_SECONDS, Fleet, Known, Leave, Plan, is_ready_to_go, plan};
+use reelpool::operator::plan::{DRAIN_TERM_SECONDS, Fleet, Known, Leave, Plan, plan};
 use reelpool_core::{
     Decision, DrainStage, Explain, Memory as CoreMemory, Millis, Reason, Timestamp, WorkerId, WorkerState,
 };
 
 use super::worker::{Pod, Stage, id, name, of};
-use super::{Bug, Config, Decisions, Late, NAMES, Names, Steps, TICK_SECONDS, World, instant, timestamp};
+use super::{Bug, Config, Decisions, NAMES, Names, Steps, TICK_SECONDS, World, timestamp};
 
 /// What the operator remembers from pass to pass; nothing of it survives its end.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,8 @@ pub struct Memory {
     condemned: Condemned,
     /// The number before a lowering of which no answer came: as [`Condemned`] has it.
     unanswered: Option<u8>,
+    /// The number as it was seen last, and when: as [`Condemned`] has it.
+    seen: (u8, u32),
     marks: Marks,
 }
 
@@ -45,8 +49,11 @@ pub struct Sight {
     replicas: u8,
     version: u32,
     is_observed: bool,
-    pods: Vec<(u8, Stage, bool, u32)>,
+    pods: Vec<Glimpse>,
 }
+
+/// What was read of a pod: its name, its stage, whether it is marked, its version, and since when it is ready.
+type Glimpse = (u8, Stage, bool, u32, Option<Timestamp>);
 
 /// What is still to be done in this pass.
 #[derive(Debug, Clone)]
@@ -77,11 +84,9 @@ enum Question {
 /// The operator.
 #[derive(Debug, Clone, Default)]
 pub struct Operator {
-    memory: Memory,
+    memory: Rc<Memory>,
     step: Step,
     digest: Digest,
-    /// Whether it has not looked since the last tick.
-    is_behind: bool,
 }
 
 /// The memory in few words, taken once for all keys that it goes into.
@@ -93,20 +98,25 @@ struct Digest {
     unsure: u32,
     /// By what Kubernetes would choose each, as it was seen last; zero: never seen.
     seen: [u8; NAMES as usize],
+    /// Since when each was ready then.
+    ready_since: [Option<Timestamp>; NAMES as usize],
 }
 
 impl Digest {
-    fn of(memory: &Memory) -> Self {
+    /// That of a memory whose marks are those that `self` was taken of.
+    fn with(&self, condemned: &Condemned) -> Self {
         let bits = |ids: &BTreeSet<WorkerId>| ids.iter().fold(0, |bits, id| bits | 1 << of(id));
-        let mut digest = Self {
-            condemned: bits(memory.condemned.ids()),
-            let_back: bits(memory.condemned.let_back_ids()),
-            ..Self::default()
-        };
+        Self { condemned: bits(condemned.ids()), let_back: bits(condemned.let_back_ids()), ..self.clone() }
+    }
+
+    fn of(memory: &Memory) -> Self {
+        let mut digest = Self::default().with(&memory.condemned);
         for name in 0..NAMES {
-            let Some((is_marked, stage)) = memory.marks.last_seen(&id(name)) else { continue };
+            let Some((is_marked, stage, ready_since)) = memory.marks.last_seen(&id(name)) else { continue };
             digest.seen[usize::from(name)] = 1 + stage as u8 * 2 + u8::from(is_marked);
-            let view = Pod::view(name, Stage::Ready, is_marked, u32::MAX);
+            digest.ready_since[usize::from(name)] = ready_since;
+            // Later than all versions that were ever written: what is not seen then is unsure.
+            let view = Pod::view(name, Stage::Ready, is_marked, u32::MAX, None);
             digest.unsure |= u32::from(memory.marks.of(&view) == Mark::Unsure) << name;
         }
         digest
@@ -120,17 +130,19 @@ impl Digest {
 impl Operator {
     fn new(memory: Memory, step: Step) -> Self {
         let digest = Digest::of(&memory);
-        Self { memory, step, digest, is_behind: false }
+        Self { memory: Rc::new(memory), step, digest }
     }
 
-    /// Whether it is to look before more time passes, because somebody is to go.
-    pub(super) fn must_look(&self) -> bool {
-        self.is_behind && (self.digest.condemned != 0 || !self.rests())
+    /// The same at another step of this pass.
+    fn at(&self, step: Step) -> Rc<Self> {
+        let (memory, digest) = (Rc::clone(&self.memory), self.digest.clone());
+        Rc::new(Self { memory, step, digest })
     }
 
-    /// A tick has passed.
-    pub(super) fn waited(&mut self) {
-        self.is_behind = true;
+    /// The same with a memory of the same marks.
+    fn with(&self, memory: Memory, step: Step) -> Rc<Self> {
+        let digest = self.digest.with(&memory.condemned);
+        Rc::new(Self { memory: Rc::new(memory), step, digest })
     }
 
     pub(super) fn rests(&self) -> bool {
@@ -159,8 +171,7 @@ impl Operator {
     }
 
     pub(super) fn key(&self, world: &World, names: &Names, key: &mut Vec<u8>) {
-        key.push(u8::from(self.must_look()));
-        self.memory.key(&self.digest, world, names, key);
+        self.memory.key(&self.digest, !self.rests(), world, names, key);
         match &self.step {
             Step::Rests => key.push(0),
             Step::Acts(acts) => {
@@ -206,7 +217,7 @@ impl Todo {
 }
 
 impl Memory {
-    fn key(&self, digest: &Digest, world: &World, names: &Names, key: &mut Vec<u8>) {
+    fn key(&self, digest: &Digest, is_acting: bool, world: &World, names: &Names, key: &mut Vec<u8>) {
         let now = world.timestamp();
         let later = now.plus(Millis::from_secs(TICK_SECONDS.into()));
         let all = |bits: u32| names.all((0..NAMES).filter(|name| bits & (1 << name) != 0));
@@ -225,10 +236,20 @@ impl Memory {
         let is_past = self.condemned.ids().is_empty() && going_at <= now;
         key.extend([u8::MAX, if is_past { u8::MAX } else { since(going_at) }]);
         key.push(self.unanswered.unwrap_or(u8::MAX));
+        // Where nobody is to go it is seen anew before anybody is.
+        if is_acting || !self.condemned.ids().is_empty() {
+            let (replicas, at) = self.seen;
+            key.extend([replicas, u8::from(now.since(timestamp(at)) >= SPARED_AFTER)]);
+            let is_gone = |name: &u8| digest.seen[usize::from(*name)] != 0 && world.pod(*name).is_none();
+            let some_went = (0..NAMES).any(|name| is_gone(&name));
+            key.push(u8::from(later.since(timestamp(at)) >= SPARED_AFTER) * 2 + u8::from(some_went));
+        }
         key.push(u8::from(self.marks.are_settled(now)) * 2 + u8::from(self.marks.are_settled(later)));
-        key.extend(sorted(
-            world.pods.iter().map(|pod| [names.of(pod.name), digest.seen[usize::from(pod.name)]]),
-        ));
+        key.extend(sorted(world.pods.iter().map(|pod| {
+            let name = usize::from(pod.name);
+            let is_as_ready = pod.stage == Stage::Ready && digest.ready_since[name] == pod.ready_since();
+            [names.of(pod.name), digest.seen[name] * 2 + u8::from(is_as_ready)]
+        })));
     }
 }
 
@@ -271,7 +292,9 @@ impl Config {
             let views: Vec<_> = sight
                 .pods
                 .iter()
-                .map(|(name, stage, marked, version)| Pod::view(*name, *stage, *marked, *version))
+                .map(|(name, stage, marked, version, since)| {
+                    Pod::view(*name, *stage, *marked, *version, *since)
+                })
                 .collect();
             memory.marks.see(&views, now);
             let known: Vec<Known> = sight
@@ -305,6 +328,7 @@ impl Config {
                     memory.condemned.adopt(&known, sight.replicas.into(), now);
                 }
             }
+            let looked = Operator::new(memory.clone(), Step::Rests);
             for decision in self.decisions(&known, memory.condemned.ids(), sight.replicas) {
                 let mut plan = plan(
                     &decision,
@@ -326,12 +350,12 @@ impl Config {
                 if is_known {
                     continue;
                 }
-                planned.push((plan.clone(), memory_key));
                 let words = words(&decision, silent, sight.replicas);
                 let acts = self.acts_of(&plan, sight, &memory, world.now);
+                planned.push((plan, memory_key));
                 let step = if acts.todo.is_empty() { Step::Rests } else { Step::Acts(acts) };
                 let mut begun = world.clone();
-                begun.operator = Some(Rc::new(Operator::new(memory.clone(), step)));
+                begun.operator = Some(looked.at(step));
                 self.at_once(words, begun, &mut steps.found);
             }
         }
@@ -427,196 +451,6 @@ impl Config {
             }
         }
     }
-
-    /// Goes on with what is done at once: a question or a mark between which and the next the operator is killed is as one
-    /// that is lost.
-    fn at_once(&self, words: String, begun: World, found: &mut Vec<(String, World)>) {
-        let is_apart = |todo: &Todo| matches!(todo, Todo::Write(_) | Todo::Tell(_, Question::LastWord(_)));
-        let operator = begun.operator.clone();
-        if let Some(Step::Acts(acts)) = operator.as_ref().map(|operator| &operator.step)
-            && acts.todo.front().is_some_and(|todo| !is_apart(todo))
-        {
-            let mut next = Steps { world: &begun, found: Vec::new() };
-            if let Some(operator) = &operator {
-                self.acts(operator, acts, &mut next);
-            }
-            for (more, world) in next.found {
-                self.at_once(format!("{words}; {more}"), world, found);
-            }
-        } else {
-            found.push((words, begun));
-        }
-    }
-
-    /// Does the next thing that is to be done.
-    fn acts(&self, operator: &Operator, acts: &Acts, steps: &mut Steps<'_>) {
-        let mut rest = acts.clone();
-        let Some(todo) = rest.todo.pop_front() else { return };
-        let after = |memory: Memory, rest: &Acts| {
-            let step = if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) };
-            Some(Rc::new(Operator::new(memory, step)))
-        };
-        let given_up = |memory: Memory| Some(Rc::new(Operator::new(memory, Step::Rests)));
-        match todo {
-            Todo::Tell(names, question) => self.tell(&names, question, &operator.memory, &rest, steps),
-            Todo::Mark(marks) => {
-                // Each is written and answered, written without an answer, or not written and not answered.
-                for outcome in 0..3_usize.pow(u32::try_from(marks.len()).unwrap_or(0)) {
-                    let mut world = steps.world.clone();
-                    let mut memory = operator.memory.clone();
-                    let (mut left, mut has_failed, mut words) = (outcome, false, Vec::new());
-                    // At most one fails.
-                    if outcome > 0 && !self.faults.answers_are_lost {
-                        break;
-                    }
-                    let fates = std::iter::successors(Some(outcome), |left| Some(left / 3));
-                    if fates.take(marks.len()).filter(|left| left % 3 > 0).count() > 1 {
-                        continue;
-                    }
-                    for (pod, to_go) in &marks {
-                        let fate = left % 3;
-                        left /= 3;
-                        let Some(pod) = world.pod_mut(*pod) else { continue };
-                        let version = (fate == 0).then(|| (pod.version + 1).to_string());
-                        if fate < 2 {
-                            pod.is_marked = *to_go;
-                            pod.version += 1;
-                        }
-                        has_failed |= fate > 0;
-                        let answer = ["", ", without an answer", ", which is lost"][fate];
-                        words.push(format!("{}{}{answer}", if *to_go { "" } else { "un" }, name(pod.name)));
-                        memory.marks.wrote(id(pod.name), *to_go, version);
-                    }
-                    // Where a mark fails nothing else is done in this pass.
-                    world.operator = if has_failed { given_up(memory) } else { after(memory, &rest) };
-                    steps.found.push((format!("marks {}", words.join(" and ")), world));
-                }
-            }
-            Todo::Write(replicas) => self.write(replicas, operator, &rest, steps),
-        }
-    }
-
-    fn tell(&self, names: &[u8], question: Question, memory: &Memory, rest: &Acts, steps: &mut Steps<'_>) {
-        let asks = match question {
-            Question::Undrain => "un-drains",
-            Question::Drain(_) => "drains",
-            Question::LastWord(_) => "drains for long",
-        };
-        let is_late_possible = !self.assumptions.questions_keep_their_order
-            && question == Question::Undrain
-            && steps.world.straggler.is_none();
-        let fates: usize = if is_late_possible { 4 } else { 3 };
-        // Each is heard and answered, heard without an answer, not heard, or heard later.
-        for outcome in 0..fates.pow(u32::try_from(names.len()).unwrap_or(0)) {
-            if outcome > 0 && !self.faults.answers_are_lost {
-                break;
-            }
-            let mut world = steps.world.clone();
-            let (now, mut left, mut words, mut is_sure) = (world.now, outcome, Vec::new(), true);
-            let mut said = Vec::new();
-            for pod in names {
-                let fate = left % fates;
-                left /= fates;
-                // Whether it answered matters to nobody but those who wait for the last word.
-                if fate == 1 && !matches!(question, Question::LastWord(_)) {
-                    is_sure = false;
-                    break;
-                }
-                words.push(format!("{}{}", name(*pod), ["", " (no answer)", " (lost)", " (late)"][fate]));
-                if fate == 3 {
-                    world.straggler = Some(*pod);
-                }
-                let Some(pod) = world.pod_mut(*pod).filter(|pod| pod.stage.runs()) else { continue };
-                if fate < 2 {
-                    match question {
-                        Question::Undrain => pod.presence.undrain(),
-                        Question::Drain(term) | Question::LastWord(term) => {
-                            let term = std::time::Duration::from_secs(term.into());
-                            let _ = pod.presence.drain(instant(now), term);
-                        }
-                    }
-                }
-                if fate == 0 {
-                    let report = Report { status: pod.status(now, self.bug), asked_at: timestamp(now) };
-                    said.push((pod.name, report.state()));
-                }
-            }
-            if !is_sure {
-                continue;
-            }
-            let state = |name| said.iter().find(|(pod, _)| *pod == name).map(|(_, state)| *state);
-            let mut ready =
-                rest.condemn.iter().map(|(name, stage)| is_ready_to_go(stage.as_read(), state(*name)));
-            let goes_on = !matches!(question, Question::LastWord(_))
-                || self.bug == Some(Bug::LoweredWithoutLastWord)
-                || ready.all(|is_ready| is_ready);
-            let mut memory = memory.clone();
-            if !goes_on {
-                memory.condemned.let_back(&rest.condemn.iter().map(|pod| id(pod.0)).collect::<Vec<_>>());
-            }
-            let step = if rest.todo.is_empty() || !goes_on { Step::Rests } else { Step::Acts(rest.clone()) };
-            world.operator = Some(Rc::new(Operator::new(memory, step)));
-            steps.found.push((format!("{asks} {}", words.join(" and ")), world));
-        }
-    }
-
-    /// Writes the number, with the precondition on what was read.
-    fn write(&self, replicas: u8, operator: &Operator, rest: &Acts, steps: &mut Steps<'_>) {
-        let world = steps.world;
-        let lowers = replicas < rest.replicas;
-        let mut memory = operator.memory.clone();
-        let condemn: Vec<WorkerId> = rest.condemn.iter().map(|pod| id(pod.0)).collect();
-        let new = memory.condemned.add(&condemn, world.timestamp());
-        if !lowers {
-            memory.condemned.number_rose(world.timestamp());
-        }
-        let step = if rest.todo.is_empty() { Step::Rests } else { Step::Acts(rest.clone()) };
-        let went = |memory: Memory| Some(Rc::new(Operator::new(memory, step.clone())));
-        let failed = |mut memory: Memory, may_be_done: bool| {
-            if lowers && may_be_done {
-                memory.condemned.no_answer(rest.replicas.into());
-                memory.unanswered = Some(rest.replicas);
-            } else {
-                memory.condemned.take_back(&new);
-            }
-            Some(Rc::new(Operator::new(memory, Step::Rests)))
-        };
-        // It is too late to lower it.
-        if lowers && world.now > rest.since {
-            steps.add("it is too late to lower the number", |world| world.operator = failed(memory, true));
-            return;
-        }
-        let is_current = rest.version == world.version || self.bug == Some(Bug::LoweredWithoutPrecondition);
-        if is_current {
-            steps.add(format!("the operator writes {replicas}"), |world| {
-                world.write(replicas, self.bug);
-                world.operator = went(memory.clone());
-            });
-            if self.faults.writes_are_late {
-                steps.add(format!("the operator writes {replicas}, without an answer"), |world| {
-                    world.write(replicas, self.bug);
-                    world.operator = failed(memory.clone(), true);
-                });
-            }
-        } else {
-            steps.add(format!("the operator may not write {replicas}: it was changed"), |world| {
-                world.operator = failed(memory.clone(), false);
-            });
-        }
-        if !self.faults.writes_are_late {
-            return;
-        }
-        if world.late.is_none() {
-            let late = Late { replicas, version: rest.version, sent: world.now };
-            steps.add(format!("the operator sends {replicas}, which does not arrive yet"), |world| {
-                world.late = Some(late);
-                world.operator = failed(memory.clone(), true);
-            });
-        }
-        steps.add(format!("the operator sends {replicas}, which is lost"), |world| {
-            world.operator = failed(memory, true);
-        });
-    }
 }
 
 impl World {
@@ -627,7 +461,11 @@ impl World {
             replicas: self.replicas,
             version: self.version,
             is_observed: self.kubernetes.has_seen(self.version),
-            pods: self.pods.iter().map(|pod| (pod.name, pod.stage, pod.is_marked, pod.version)).collect(),
+            pods: self
+                .pods
+                .iter()
+                .map(|pod| (pod.name, pod.stage, pod.is_marked, pod.version, pod.ready_since()))
+                .collect(),
         };
         let deployment = DeploymentView {
             replicas: sight.replicas.into(),
@@ -638,6 +476,7 @@ impl World {
         let mut memory = memory.clone();
         memory.condemned.learn(sight.replicas.into(), now);
         memory.unanswered = None;
+        memory.seen = (sight.replicas, self.now);
         let ids: Vec<WorkerId> = sight.pods.iter().map(|pod| id(pod.0)).collect();
         let _ = memory.condemned.spare(&ids.iter().collect(), &deployment, now);
         (sight, memory)

@@ -64,6 +64,8 @@ pub struct Pod {
     pub(super) version: u32,
     pub(super) presence: Presence,
     pub(super) works: Loop,
+    /// How often it has become ready.
+    pub(super) readied: u32,
 }
 
 /// The name of a pod.
@@ -99,6 +101,7 @@ impl Pod {
             version: 1,
             presence,
             works: Loop::Waiting,
+            readied: 1,
         }
     }
 
@@ -114,7 +117,13 @@ impl Pod {
             version: 1,
             presence,
             works: Loop::Starting,
+            readied: 0,
         }
+    }
+
+    /// Since when it is ready: a moment for each time that it became so.
+    pub(super) fn ready_since(&self) -> Option<Timestamp> {
+        (self.stage == Stage::Ready).then(|| Timestamp::from_millis(self.readied.into()))
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -131,7 +140,13 @@ impl Pod {
     }
 
     /// The pod as the operator's cache has it.
-    pub(super) fn view(name: u8, stage: Stage, is_marked: bool, version: u32) -> PodView {
+    pub(super) fn view(
+        name: u8,
+        stage: Stage,
+        is_marked: bool,
+        version: u32,
+        ready_since: Option<Timestamp>,
+    ) -> PodView {
         PodView {
             id: id(name),
             uid: String::new(),
@@ -142,7 +157,7 @@ impl Pod {
             is_marked,
             created: Timestamp::default(),
             scheduled: Timestamp::default(),
-            ready_since: None,
+            ready_since,
             trouble: None,
         }
     }
@@ -217,7 +232,10 @@ impl Config {
                     continue;
                 }
                 Stage::NotReady if pod.presence.start_up().is_some() => {
-                    steps.add(format!("{who} is ready"), |world| world.pods[index].stage = Stage::Ready);
+                    steps.add(format!("{who} is ready"), |world| {
+                        world.pods[index].stage = Stage::Ready;
+                        world.pods[index].readied += 1;
+                    });
                 }
                 Stage::NotReady | Stage::Ready => {}
             }
