@@ -1,5 +1,6 @@
 //! The fleet of pods: the operator on a real control plane, over kwok's pods that are real worker processes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -392,6 +393,10 @@ impl Shell for Cluster {
 
     async fn left(&self) -> u64 {
         self.cloud.left().await
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        vec![self.plane.folder().join("logs"), self.folder.path().to_path_buf()]
     }
 
     async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -310,6 +310,10 @@ impl Shell for OneMachine {
         }
         let counts = self.machine.queue().counts().unwrap();
         counts.waiting + counts.in_flight + counts.delayed
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        vec![self.machine.root().to_path_buf(), self.machine.root().join("witness")]
     }
 
     async fn close(&mut self, verdict: &mut Verdict) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! A run over one of the shells: what is asked comes in, the storm goes over it, then it is calm until all is done.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -44,6 +45,8 @@ pub trait Shell {
     fn calm(&mut self) -> impl Future<Output = ()>;
     /// How many messages are in the queue, in whatever state.
     fn left(&self) -> impl Future<Output = u64>;
+    /// Folders of its logs, for whoever looks into what went wrong.
+    fn logs(&self) -> Vec<PathBuf>;
     /// Ends it, and counts what only it can: who was interrupted, what was left behind. Returns the dead letters'
     /// bodies.
     fn close(&mut self, verdict: &mut Verdict) -> impl Future<Output = Vec<String>>;
@@ -92,7 +95,24 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
     let dead: BTreeSet<String> = crate::cloud::names(&dead, work);
     verdict.judge(work, reader.close(&outputs).await, &dead);
     verdict.took = start.elapsed();
+    if !verdict.broken().is_empty() {
+        let kept = reelpool_tests::repository().join("target/tmp/storms").join(verdict.seed.to_string());
+        for folder in shell.logs() {
+            keep(&folder, &kept);
+        }
+        eprintln!("the logs are kept in {}", kept.display());
+    }
     verdict
+}
+
+/// Copies the files of `folder` into `kept`.
+fn keep(folder: &Path, kept: &Path) {
+    std::fs::create_dir_all(kept).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().extension().is_some_and(|end| end == "log") {
+            std::fs::copy(entry.path(), kept.join(entry.file_name())).unwrap();
+        }
+    }
 }
 
 /// Waits until the queue is empty and stays so, or for long enough. Returns since when it is.
