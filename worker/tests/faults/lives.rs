@@ -134,7 +134,8 @@ fn a_claim_that_cannot_be_released_lapses() {
 #[test]
 fn what_a_failed_attempt_leaves_is_removed_by_itself_or_by_the_next() {
     let failed = |fault| done([Publish.nth(2, Fails), RemoveAllBut.first(fault)]);
-    let passing = [Fails, FailsAlways, Refuses, LosesItsAnswer, IsOvertaken].map(failed);
+    // Not one that fails always: the next attempt may be the same worker's.
+    let passing = [Fails, Refuses, LosesItsAnswer, IsOvertaken].map(failed);
     let lost = [Hangs, LosesTheHold].map(|fault| failed(fault).short());
     play(passing.into_iter().chain(lost).collect());
 }

@@ -290,7 +290,8 @@ fn a_drain_lapses_after_its_term_and_not_before() {
             .while_working(async |served| {
                 served.until("idle", |status| status.state == Idle).await;
                 // Asked again, the term begins anew.
-                served.drain(Some(TOKEN), 600).await;
+                served.drain(Some(TOKEN), 1).await;
+                sleep(Duration::from_millis(300)).await;
                 let asked = Instant::now();
                 let answer = served.drain(Some(TOKEN), 1).await;
                 let lapses = answer.status().drain_lapses_in_ms.unwrap();

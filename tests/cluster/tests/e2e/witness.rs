@@ -97,10 +97,15 @@ async fn read_log(pods: Api<Pod>, name: String, seen: Arc<Mutex<BTreeMap<String,
     let ask = |one: fn(&Seen) -> bool| one(&lock(&seen)[&name]);
     while ask(|seen| seen.is_there) {
         if let Ok(log) = pods.log_stream(&name, &whole).await {
-            lock(&seen).get_mut(&name).unwrap().log.clear();
+            let mut lines = Vec::new();
             let read = log.lines().try_for_each(|line| {
-                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                lock(&seen).get_mut(&name).unwrap().log.push(value);
+                lines.push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+                let mut seen = lock(&seen);
+                let log = &mut seen.get_mut(&name).unwrap().log;
+                // One that is read anew when its container is gone says only that.
+                if lines.len() > log.len() {
+                    log.clone_from(&lines);
+                }
                 std::future::ready(Ok(()))
             });
             if read.await.is_ok() && ask(|seen| seen.exit.is_some()) {
