@@ -20,6 +20,7 @@ use tokio::task::block_in_place;
 
 use crate::cloud::{Cloud, MASTERS, RENDITIONS};
 use crate::kubelet::Kubelet;
+use crate::lasting::Lasting;
 use crate::outputs::Outputs;
 use crate::proxy::Weather;
 use crate::seed::stream;
@@ -69,11 +70,9 @@ struct Cluster {
     operator_at: Instant,
     /// How many decisions of all operators broke a rule, as far as they could be asked.
     violations: f64,
-    stopped: Vec<(Instant, Pid)>,
+    lasting: Lasting,
     api_server_at: Option<Instant>,
     api_at: Option<Instant>,
-    mended_at: Option<Instant>,
-    calm_at: Option<Instant>,
 }
 
 impl Cluster {
@@ -109,11 +108,9 @@ impl Cluster {
             windy,
             operator_at: Instant::now(),
             violations: 0.0,
-            stopped: Vec::new(),
+            lasting: Lasting::default(),
             api_server_at: None,
             api_at: None,
-            mended_at: None,
-            calm_at: None,
         };
         this.start_operator();
         this.make_pool();
@@ -180,10 +177,6 @@ impl Cluster {
         Some(pid)
     }
 
-    fn stop(&mut self, pid: Option<Pid>, time: Duration) {
-        self.stopped.extend(pid.map(|pid| (Instant::now() + time, pid)));
-    }
-
     async fn delete_pod(&mut self, whom: usize) {
         let Some((name, _)) = self.kubelet.pick(whom) else { return };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
@@ -201,8 +194,7 @@ impl Cluster {
         match blow.strike {
             Strike::KillController(time) => {
                 self.tally.count("controller killed");
-                let metrics = block_in_place(|| operator.metrics());
-                self.violations += metrics.sum("reelpool_invariant_violations_total", &[]);
+                self.violations += violations(operator);
                 operator.daemon().kill();
                 self.operator_at = Instant::now() + time;
             }
@@ -215,17 +207,9 @@ impl Cluster {
                 self.tally.count("controller stopped");
                 operator.signal(Signal::STOP);
                 let pid = operator.daemon().pid();
-                self.stop(Some(pid), time);
+                self.lasting.stop(Some(pid), time);
             }
             _ => {}
-        }
-    }
-
-    /// Adds up the decisions of the operator that runs now which broke a rule; its count goes with it.
-    fn note_violations(&mut self) {
-        if let Some(operator) = &self.operator {
-            let metrics = block_in_place(|| operator.metrics());
-            self.violations += metrics.sum("reelpool_invariant_violations_total", &[]);
         }
     }
 
@@ -250,6 +234,11 @@ impl Cluster {
         }
         found
     }
+}
+
+/// How many decisions of this operator broke a rule; the count goes with it.
+fn violations(operator: &Operator) -> f64 {
+    block_in_place(|| operator.metrics()).sum("reelpool_invariant_violations_total", &[])
 }
 
 /// What becomes of the operator's requests to the API server.
@@ -307,26 +296,23 @@ impl Shell for Cluster {
             }
             Strike::StopWorker(time) => {
                 let pid = self.signal_worker(blow.whom, Signal::STOP, "worker stopped");
-                self.stop(pid, time);
+                self.lasting.stop(pid, time);
             }
             Strike::KillFfmpeg => {
                 self.signal_ffmpeg(blow.whom, Signal::KILL, "ffmpeg killed");
             }
             Strike::StopFfmpeg(time) => {
                 let pid = self.signal_ffmpeg(blow.whom, Signal::STOP, "ffmpeg stopped");
-                self.stop(pid, time);
+                self.lasting.stop(pid, time);
             }
             Strike::KillController(_) | Strike::TermController(_) | Strike::StopController(_) => {
                 self.strike_operator(blow);
             }
             Strike::Partition(time) => {
-                self.cloud.proxy.cut_off();
-                self.mended_at = Some(Instant::now() + time);
+                self.lasting.cut_off(&self.cloud.proxy, time);
             }
             Strike::Squall(time) => {
-                self.tally.count("squall");
-                self.cloud.proxy.weather(Weather::Squall);
-                self.calm_at = Some(Instant::now() + time);
+                self.lasting.squall(&self.cloud.proxy, &self.tally, time);
             }
             Strike::KillApiServer(time) => {
                 if self.api_server_at.is_none() {
@@ -346,20 +332,7 @@ impl Shell for Cluster {
 
     async fn look_after(&mut self) {
         let now = Instant::now();
-        self.stopped.retain(|(at, pid)| {
-            let goes_on = *at <= now;
-            if goes_on {
-                // It may have been killed meanwhile.
-                let _ = kill_process(*pid, Signal::CONT);
-            }
-            !goes_on
-        });
-        if self.mended_at.take_if(|at| *at <= now).is_some() {
-            self.cloud.proxy.reconnect();
-        }
-        if self.calm_at.take_if(|at| *at <= now).is_some() {
-            self.cloud.proxy.weather(Weather::Breeze);
-        }
+        self.lasting.end_due(Some(&self.cloud.proxy), now);
         if self.api_at.take_if(|at| *at <= now).is_some() {
             self.api.accept();
         }
@@ -377,21 +350,17 @@ impl Shell for Cluster {
     }
 
     async fn calm(&mut self) {
-        for (_, pid) in self.stopped.drain(..) {
-            let _ = kill_process(pid, Signal::CONT);
-        }
+        self.lasting.end_all(Some(&self.cloud.proxy));
         self.windy.store(false, Ordering::Relaxed);
-        self.cloud.proxy.weather(Weather::Calm);
-        self.cloud.proxy.reconnect();
         self.api.accept();
         if self.api_server_at.take().is_some() {
             block_in_place(|| self.plane.start_api_server());
         }
-        (self.calm_at, self.mended_at, self.api_at) = (None, None, None);
+        self.api_at = None;
         self.operator_at = Instant::now();
     }
 
-    async fn left(&self) -> u64 {
+    async fn left(&mut self) -> u64 {
         self.cloud.left().await
     }
 
@@ -403,7 +372,7 @@ impl Shell for Cluster {
         verdict.workers = self.kubelet.started();
         verdict.jobs_begun = self.cloud.proxy.held().len();
         verdict.interrupted = self.interrupted();
-        self.note_violations();
+        self.violations += self.operator.as_ref().map_or(0.0, violations);
         if self.violations > 0.0 {
             verdict.leftovers.push(format!("{} decisions broke a rule", self.violations));
         }

@@ -24,6 +24,7 @@ pub mod cloud;
 pub mod cluster;
 pub mod duplicates;
 pub mod kubelet;
+pub mod lasting;
 pub mod one_machine;
 pub mod outputs;
 pub mod proxy;

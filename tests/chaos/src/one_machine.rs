@@ -7,11 +7,13 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use reelpool_cluster::Daemon;
+use reelpool_protocol::manifest::FILE_NAME;
 use reelpool_tests::process::{Listed, processes};
 use reelpool_tests::{Emulator, Machine, binaries, results};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cloud::{Cloud, MASTERS, RENDITIONS};
+use crate::lasting::Lasting;
 use crate::outputs::Outputs;
 use crate::proxy::Weather;
 use crate::shell::{self, Shell};
@@ -27,6 +29,8 @@ const VISIBILITY: Duration = Duration::from_secs(7);
 const WORKERS: &str = "5";
 /// How long `reelpool up` may take to end once it is told to.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
+/// How long a master that was put down while nobody watched may take to become a message.
+const NOTICED_WITHIN: Duration = Duration::from_secs(60);
 /// One that ended by itself is started again after so long, as by systemd.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -57,10 +61,11 @@ struct OneMachine {
     ended: BTreeMap<i32, SystemTime>,
     /// The workers that the storm told to stop.
     told: BTreeSet<i32>,
-    /// What was stopped, and when it goes on.
-    stopped: Vec<(Instant, Pid)>,
-    mended_at: Option<Instant>,
-    calm_at: Option<Instant>,
+    /// How many masters lie in the folder.
+    masters: u64,
+    /// Since when some of them are neither in the queue nor done.
+    unnoticed_since: Option<Instant>,
+    lasting: Lasting,
 }
 
 impl OneMachine {
@@ -77,9 +82,9 @@ impl OneMachine {
             up_ran_at: SystemTime::now(),
             ended: BTreeMap::new(),
             told: BTreeSet::new(),
-            stopped: Vec::new(),
-            mended_at: None,
-            calm_at: None,
+            masters: 0,
+            unnoticed_since: None,
+            lasting: Lasting::default(),
         };
         this.start_up();
         if let Some(cloud) = &this.cloud {
@@ -139,8 +144,10 @@ impl OneMachine {
         Some(pid)
     }
 
-    fn stop(&mut self, pid: Option<Pid>, time: Duration) {
-        self.stopped.extend(pid.map(|pid| (Instant::now() + time, pid)));
+    /// How many manifests are in the output folder.
+    fn manifests(&self) -> u64 {
+        let files = results::files(&self.machine.output());
+        files.iter().map(|file| u64::from(file.ends_with(FILE_NAME))).sum()
     }
 
     /// `reelpool up` has just been told to end, or is dead.
@@ -178,6 +185,7 @@ impl Shell for OneMachine {
     }
 
     async fn ask(&mut self, job: &Job) {
+        self.masters += 1;
         match &self.cloud {
             Some(cloud) => cloud.ask(job).await,
             None if job.kind.is_video() => self.machine.add(&job.clip(), &job.name),
@@ -202,14 +210,14 @@ impl Shell for OneMachine {
             }
             Strike::StopWorker(time) => {
                 let pid = self.signal(WORKER, blow.whom, Signal::STOP, "worker stopped");
-                self.stop(pid, time);
+                self.lasting.stop(pid, time);
             }
             Strike::KillFfmpeg => {
                 self.signal(FFMPEG, blow.whom, Signal::KILL, "ffmpeg killed");
             }
             Strike::StopFfmpeg(time) => {
                 let pid = self.signal(FFMPEG, blow.whom, Signal::STOP, "ffmpeg stopped");
-                self.stop(pid, time);
+                self.lasting.stop(pid, time);
             }
             Strike::KillController(time) => {
                 // Its workers are told by the kernel, before we hear of its end.
@@ -238,20 +246,17 @@ impl Shell for OneMachine {
                     self.tally.count("controller stopped");
                     up.signal(Signal::STOP);
                     let pid = up.pid();
-                    self.stop(Some(pid), time);
+                    self.lasting.stop(Some(pid), time);
                 }
             }
             Strike::Partition(time) => {
                 if let Some(cloud) = &self.cloud {
-                    cloud.proxy.cut_off();
-                    self.mended_at = Some(Instant::now() + time);
+                    self.lasting.cut_off(&cloud.proxy, time);
                 }
             }
             Strike::Squall(time) => {
                 if let Some(cloud) = &self.cloud {
-                    self.tally.count("squall");
-                    cloud.proxy.weather(Weather::Squall);
-                    self.calm_at = Some(Instant::now() + time);
+                    self.lasting.squall(&cloud.proxy, &self.tally, time);
                 }
             }
             Strike::KillApiServer(_) | Strike::CutOffOperator(_) | Strike::DeletePod => {}
@@ -260,22 +265,7 @@ impl Shell for OneMachine {
 
     async fn look_after(&mut self) {
         let now = Instant::now();
-        self.stopped.retain(|(at, pid)| {
-            let goes_on = *at <= now;
-            if goes_on {
-                // It may have been killed meanwhile.
-                let _ = kill_process(*pid, Signal::CONT);
-            }
-            !goes_on
-        });
-        if let Some(cloud) = &self.cloud {
-            if self.mended_at.take_if(|at| *at <= now).is_some() {
-                cloud.proxy.reconnect();
-            }
-            if self.calm_at.take_if(|at| *at <= now).is_some() {
-                cloud.proxy.weather(Weather::Breeze);
-            }
-        }
+        self.lasting.end_due(self.cloud.as_ref().map(|cloud| &cloud.proxy), now);
         let looked_at = SystemTime::now();
         if self.up.as_mut().is_some_and(|up| !up.runs()) {
             // It ended by itself at some time since it was last seen to run.
@@ -291,25 +281,24 @@ impl Shell for OneMachine {
     }
 
     async fn calm(&mut self) {
-        for (_, pid) in self.stopped.drain(..) {
-            let _ = kill_process(pid, Signal::CONT);
-        }
-        if let Some(cloud) = &self.cloud {
-            cloud.proxy.weather(Weather::Calm);
-            if self.mended_at.take().is_some() {
-                cloud.proxy.reconnect();
-            }
-        }
-        self.calm_at = None;
+        self.lasting.end_all(self.cloud.as_ref().map(|cloud| &cloud.proxy));
         self.up_at = Instant::now();
     }
 
-    async fn left(&self) -> u64 {
+    async fn left(&mut self) -> u64 {
         if let Some(cloud) = &self.cloud {
             return cloud.left().await;
         }
         let counts = self.machine.queue().counts().unwrap();
-        counts.waiting + counts.in_flight + counts.delayed
+        let messages = counts.waiting + counts.in_flight + counts.delayed;
+        // A master that came while nobody watched is a message only some seconds after somebody does.
+        let unnoticed = self.masters.saturating_sub(messages + counts.dead + self.manifests());
+        if unnoticed == 0 || messages > 0 {
+            self.unnoticed_since = None;
+            return messages;
+        }
+        let since = *self.unnoticed_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < NOTICED_WITHIN { unnoticed } else { 0 }
     }
 
     fn logs(&self) -> Vec<PathBuf> {

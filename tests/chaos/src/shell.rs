@@ -43,8 +43,8 @@ pub trait Shell {
     fn look_after(&mut self) -> impl Future<Output = ()>;
     /// Ends whatever is still being done to it.
     fn calm(&mut self) -> impl Future<Output = ()>;
-    /// How many messages are in the queue, in whatever state.
-    fn left(&self) -> impl Future<Output = u64>;
+    /// How many messages are in the queue, in whatever state, or on their way there.
+    fn left(&mut self) -> impl Future<Output = u64>;
     /// Folders of its logs, for whoever looks into what went wrong.
     fn logs(&self) -> Vec<PathBuf>;
     /// Ends it, and counts what only it can: who was interrupted, what was left behind. Returns the dead letters'
