@@ -11,9 +11,13 @@
 //! argument is [`sandbox::COMMAND`]: that is how a child locks itself in before it becomes ffmpeg.
 
 mod arguments;
+mod cgroup;
 mod child;
+mod ending;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod log;
 mod plan;

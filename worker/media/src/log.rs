@@ -56,7 +56,7 @@ pub(crate) enum Finding {
 }
 
 /// What ffmpeg 5 to 9 say, and what it means.
-const PHRASES: [(&str, Finding); 12] = [
+const PHRASES: [(&str, Finding); 14] = [
     (": partial file", Finding::CutShort),
     ("ended prematurely", Finding::CutShort),
     ("No space left on device", Finding::NoSpace),
@@ -65,6 +65,9 @@ const PHRASES: [(&str, Finding); 12] = [
     ("Cannot allocate memory", Finding::NoMemory),
     ("malloc of size", Finding::NoMemory),
     ("Resource temporarily unavailable", Finding::NoMemory),
+    // The loader's word, before there is an ffmpeg; one that cannot be loaded for other reasons is found at start.
+    ("failed to map segment from shared object", Finding::NoMemory),
+    ("cannot map zero-fill pages", Finding::NoMemory),
     ("Invalid data found", Finding::BadData),
     ("Error while decoding", Finding::BadData),
     ("Decoder (codec", Finding::NoDecoder),

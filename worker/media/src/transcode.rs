@@ -1,7 +1,6 @@
 //! One ffmpeg for all renditions: started, watched, stopped when it must be, and its work verified.
 
 use std::future::Future;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};

@@ -10,7 +10,8 @@ use crate::source::{Audio, Rate, Transfer, Video};
 /// What a master's header says, and which of its streams are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The video stream: among moving pictures the largest, then the default one, then the first.
+    /// The video stream: among moving pictures the largest, then the default one, then the first; a still only
+    /// where nothing moves.
     pub video: Video,
     /// The audio stream: the default one that can be decoded, or else the first.
     pub audio: Option<Audio>,
@@ -25,6 +26,9 @@ struct Document {
     #[serde(default)]
     format: Value,
 }
+
+/// Codecs that are a film's only when the file has nothing else.
+const STILLS: [&str; 7] = ["png", "mjpeg", "bmp", "gif", "tiff", "webp", "jpegls"];
 
 /// A JSON object of which nothing is taken for granted.
 #[derive(Clone, Copy)]
@@ -68,6 +72,13 @@ impl<'a> Fields<'a> {
     /// ffprobe's codec name, where it knows the codec.
     fn codec(self) -> Option<&'a str> {
         self.text("codec_name").filter(|name| *name != "none")
+    }
+
+    /// One frame that is not marked as cover art, or a codec of stills in a file that does not count frames.
+    fn is_still(self) -> bool {
+        let frames = self.number("nb_frames").filter(|n| *n > 0);
+        let codec = self.codec().unwrap_or_default();
+        frames.map_or_else(|| STILLS.contains(&codec), |frames| frames == 1)
     }
 
     /// A picture that moves: not cover art, a thumbnail, or an enhancement of another stream.
@@ -114,7 +125,7 @@ fn best_video<'a>(streams: &[Fields<'a>]) -> Option<Fields<'a>> {
     let area = |s: &Fields| {
         u64::from(s.positive("width").unwrap_or(0)) * u64::from(s.positive("height").unwrap_or(0))
     };
-    let rank = |s: &Fields| (s.codec().is_some(), area(s), s.is("default"));
+    let rank = |s: &Fields| (s.codec().is_some(), !s.is_still(), area(s), s.is("default"));
     // max_by_key gives the last of equals: the first of them is wanted.
     streams.iter().rev().copied().filter(|stream| stream.moves()).max_by_key(rank)
 }
@@ -159,11 +170,17 @@ fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String
         },
         primaries: stream.text("color_primaries").and_then(plain),
         matrix: stream.text("color_space").and_then(plain),
-        interlaced: matches!(stream.text("field_order"), Some("tt" | "bb" | "tb" | "bt")),
+        interlaced: is_interlaced(stream, codec),
         header_frames: stream.number("nb_frames").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
         header_duration_us: stream.microseconds("duration").or_else(|| format.microseconds("duration")),
     };
     Some((notes, video))
+}
+
+/// DV is pairs of fields, and most containers do not say so (IEC 61834-2; there is a progressive kind, told by its
+/// frames, which are then left as they are).
+fn is_interlaced(stream: Fields, codec: &str) -> bool {
+    stream.text("field_order").map_or(codec == "dvvideo", |order| matches!(order, "tt" | "bb" | "tb" | "bt"))
 }
 
 /// A name that can stand in a filter's arguments as it is.
@@ -195,7 +212,7 @@ fn left_out(streams: &[Fields], video: u32, audio: Option<u32>) -> Vec<String> {
             continue;
         }
         let what = match stream.kind() {
-            "video" if stream.moves() => "another video stream",
+            "video" if stream.moves() && !stream.is_still() => "another video stream",
             "video" => "a still picture",
             "audio" => "another audio stream",
             "subtitle" => "subtitles",

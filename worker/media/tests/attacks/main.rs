@@ -1,0 +1,164 @@
+//! Masters that would have ffmpeg open files and connections, tried on engines that lack layers: no layer alone is
+//! the only thing that holds.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod forms;
+mod layers;
+#[path = "../support/mod.rs"]
+mod support;
+mod witness;
+
+use std::collections::BTreeMap;
+
+use forms::{Form, Gets, Ground, Worn};
+use layers::{COLUMNS, Layer, NONE, without};
+use reelpool_media::{MediaError, Source};
+use witness::{Seen, Witness, strace_works};
+
+/// What came of one form on one engine.
+struct Cell {
+    /// The error's category, or `ok`.
+    ended: String,
+    permanent: bool,
+    seen: Seen,
+}
+
+fn cell<T>(result: Result<T, MediaError>, seen: Seen) -> Cell {
+    match result {
+        Ok(_) => Cell { ended: "ok".into(), permanent: false, seen },
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'), "{error}");
+            Cell { ended: error.category().into(), permanent: error.is_permanent(), seen }
+        }
+    }
+}
+
+struct Bench<'a> {
+    ground: &'a Ground,
+    innocent: Source,
+    traced: bool,
+}
+
+impl Bench<'_> {
+    async fn probe(&self, form: &Form, off: &[Layer]) -> Cell {
+        let master = self.ground.path("in/master");
+        let first =
+            if off.contains(&Layer::Sniff) { &self.ground.path("forms/innocent.mp4") } else { &form.file };
+        std::fs::copy(first, &master).unwrap();
+        let engine = without(self.ground, form, off, self.traced);
+        let witness = Witness::new(self.ground);
+        let result = engine.probe(&master).await;
+        cell(result, witness.testify())
+    }
+
+    /// As if the probe had been deceived altogether.
+    async fn transcode(&self, form: &Form, off: &[Layer]) -> Cell {
+        let (master, out) = (self.ground.path("in/master"), self.ground.path("out"));
+        std::fs::copy(&form.file, &master).unwrap();
+        let _ = std::fs::remove_dir_all(&out);
+        std::fs::create_dir(&out).unwrap();
+        let engine = without(self.ground, form, off, self.traced);
+        let plan = support::cheap_plan(&self.innocent, "144p");
+        let witness = Witness::new(self.ground);
+        let never = std::future::pending();
+        let result = engine.transcode(&master, &self.innocent, &plan, &out, |_| (), never).await;
+        cell(result, witness.testify())
+    }
+}
+
+async fn bench(ground: &Ground) -> Bench<'_> {
+    let traced = strace_works();
+    if !traced {
+        println!("strace is not here or may not trace: the kernel's own word and the listener's only");
+    }
+    let innocent = support::engine().probe(&ground.path("forms/innocent.mp4")).await.unwrap();
+    Bench { ground, innocent, traced }
+}
+
+/// Whether a column says anything of a form's probe, and of its transcode.
+fn applies(form: &Form, column: &str) -> (bool, bool) {
+    match column {
+        // A transcode does not look at the first bytes: it is "all on" to it.
+        "sniff off" => (true, false),
+        "tracks off" => (form.name.starts_with("mov"), form.name.starts_with("mov")),
+        // Our own look does not guard against what wears a container.
+        "only sniff" => (form.worn == Worn::Nothing, false),
+        // To the demuxer that is let in, these are what they should be.
+        "only formats" => (!form.name.starts_with("mov"), !form.name.starts_with("mov")),
+        _ => (true, true),
+    }
+}
+
+#[tokio::test]
+async fn no_layer_alone_is_what_holds() {
+    let ground = Ground::new();
+    let bench = bench(&ground).await;
+    let mut wrong = Vec::new();
+    let mut rows = BTreeMap::new();
+    for form in ground.texts().iter().chain(&ground.worn()) {
+        let mut row = Vec::new();
+        for (column, off) in COLUMNS {
+            let (probes, transcodes) = applies(form, column);
+            let mut ends = Vec::new();
+            for (applies, step) in [(probes, "probe"), (transcodes, "transcode")] {
+                if !applies {
+                    ends.push("-".to_owned());
+                    continue;
+                }
+                let cell = match step {
+                    "probe" => bench.probe(form, off).await,
+                    _ => bench.transcode(form, off).await,
+                };
+                if !cell.seen.is_nothing() || !(cell.permanent || form.fine && cell.ended == "ok") {
+                    wrong.push(format!("{}, {column}, {step}: {}, {:?}", form.name, cell.ended, cell.seen));
+                }
+                ends.push(cell.ended);
+            }
+            row.push(ends.join(" / "));
+        }
+        rows.insert(form.name, row);
+    }
+    print(&rows);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn print(rows: &BTreeMap<&str, Vec<String>>) {
+    println!("what the probe / the transcode of each form ended with; nothing was opened and nobody called:");
+    print!("{:22}", "");
+    COLUMNS.iter().for_each(|(column, _)| print!(" | {column:34}"));
+    println!();
+    for (name, cells) in rows {
+        print!("{name:22}");
+        cells.iter().for_each(|cell| print!(" | {cell:34}"));
+        println!();
+    }
+}
+
+#[tokio::test]
+async fn with_all_layers_off_the_attacks_succeed() {
+    let ground = Ground::new();
+    let bench = bench(&ground).await;
+    let old = support::engine().tools.version.contains("version 5.1");
+    let (mut files, mut calls, mut wrong) = (0, 0, Vec::new());
+    for form in ground.texts().iter().chain(&ground.worn()) {
+        let cell = bench.probe(form, NONE).await;
+        let seen = (!cell.seen.opened.is_empty(), !cell.seen.called.is_empty());
+        println!("{}: {} {:?}", form.name, cell.ended, cell.seen);
+        files += u32::from(seen.0);
+        calls += u32::from(seen.1);
+        let expected = match form.gets {
+            Gets::Nothing => (false, false),
+            Gets::File => (true, false),
+            Gets::Call => (false, true),
+            // Only strace sees it.
+            Gets::Socket => (false, bench.traced),
+            Gets::Both => (true, true),
+        };
+        if old && seen != expected {
+            wrong.push(format!("{}: {:?}", form.name, cell.seen));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(files > 0 && calls > 0, "no attack works here: the other test shows nothing");
+}
