@@ -1,7 +1,7 @@
 //! One child process: started in the sandbox, read to its end, and never left behind.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ pub(crate) struct Run<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// The folder it works in; writable to it if `writes`.
+    /// The folder it works in; open to it only if `writes`.
     pub folder: &'a Path,
     /// Whether it makes files in `folder`.
     pub writes: bool,
-    /// The one file that it may read beside those of `folder`.
+    /// The one file that it may read, beside those that it writes.
     pub input: &'a Path,
     /// Size of each written file, in bytes.
     pub max_file_bytes: u64,
@@ -91,15 +91,10 @@ impl Run<'_> {
             command.args(&self.args);
             return Ok(command);
         };
-        let folder = |yes: bool| {
-            if yes { vec![self.folder.to_owned()] } else { Vec::new() }
-        };
-        let mut read: Vec<PathBuf> = vec![self.input.to_owned()];
-        read.extend(folder(!self.writes));
         let spec = Spec {
             parent: std::process::id(),
-            read,
-            write: folder(self.writes),
+            read: vec![self.input.to_owned()],
+            write: if self.writes { vec![self.folder.to_owned()] } else { Vec::new() },
             max_file_bytes: self.max_file_bytes,
             cpu_seconds: self
                 .deadline

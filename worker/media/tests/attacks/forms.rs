@@ -96,8 +96,15 @@ impl Ground {
         Form { name, file, worn, fine: name.starts_with("avi"), gets }
     }
 
+    /// All forms.
+    pub fn forms(&self) -> Vec<Form> {
+        let mut forms = self.texts();
+        forms.extend(self.worn());
+        forms
+    }
+
     /// The fourteen forms of text that make a careless ffmpeg open what they name.
-    pub fn texts(&self) -> Vec<Form> {
+    fn texts(&self) -> Vec<Form> {
         let (folder, call) = (self.path("in"), format!("http://127.0.0.1:{}", self.port));
         let folder = folder.display();
         let hls = |lines: &str| {
@@ -139,7 +146,7 @@ impl Ground {
     }
 
     /// Forms that our own look cannot tell from a master.
-    pub fn worn(&self) -> Vec<Form> {
+    fn worn(&self) -> Vec<Form> {
         let folder = self.path("in");
         let list = format!("#EXTM3U\n#EXTINF:1.0,\nfile://{}/victim.ts\n#EXT-X-ENDLIST\n", folder.display());
         let manifest = dash(&format!("{}/victim.mp4", folder.display()));

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::inotify;
@@ -106,11 +106,15 @@ fn read_trace(trace: &Path, ground: &Path, seen: &mut Seen) {
         }
         if call.starts_with("open") {
             let path = call.split('"').nth(1).unwrap_or("?");
-            let own = Path::new(path).strip_prefix(ground);
-            let own = own.is_ok_and(|path| OWN.iter().any(|own| path.starts_with(own)));
+            // A relative path is one of the folder for the outputs.
+            let path = ground.join("out").join(path);
+            let up = path.components().any(|part| part == Component::ParentDir);
+            let own = path.strip_prefix(ground).map(Path::to_owned);
+            let own = !up && own.is_ok_and(|path| OWN.iter().any(|own| path.starts_with(own)));
+            let path = path.to_string_lossy();
             let known = SYSTEM.iter().any(|known| path.starts_with(known));
             if !known && !own {
-                seen.opened.push(path.to_owned());
+                seen.opened.push(path.into_owned());
             }
         } else if call.contains("AF_INET") || call.starts_with("connect") || call.starts_with("bind") {
             seen.called.push(call.to_owned());
