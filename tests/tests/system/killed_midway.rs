@@ -34,9 +34,11 @@ fn worker(machine: &Machine) -> Option<Pid> {
     Pid::from_raw(worker.pid)
 }
 
+/// Whether an ffmpeg has this piece among its outputs.
 fn ffmpeg_makes(machine: &Machine, piece: &str) -> bool {
+    let output = format!(" -f mp4 pieces/{piece}");
     let makes = |process: &reelpool_tests::process::Listed| {
-        process.is("ffmpeg") && process.bears(machine.root()) && process.command_line.contains(piece)
+        process.is("ffmpeg") && process.bears(machine.root()) && process.command_line.contains(&output)
     };
     processes().iter().any(makes)
 }
@@ -46,9 +48,7 @@ fn what_a_killed_worker_had_finished_is_not_made_again() {
     let machine = Machine::new();
     machine.add(&CLIP.file(), "long.mp4");
     let mut up: Process = machine.up(&ARGUMENTS);
-    up.wait_until("the second piece is being made", LONG, |_| {
-        ffmpeg_makes(&machine, "pieces/00001-180p.mp4")
-    });
+    up.wait_until("the second piece is being made", LONG, |_| ffmpeg_makes(&machine, "00001-180p.mp4"));
     let finished = pieces(&machine);
     let names: Vec<_> = finished.keys().filter_map(|file| file.file_name()?.to_str()).collect();
     assert_eq!(names, ["00000-180p.mp4", "00000-90p.mp4", "sound.mp4"]);
@@ -56,8 +56,7 @@ fn what_a_killed_worker_had_finished_is_not_made_again() {
     let mut made_again = false;
     let mut before = finished.clone();
     up.wait_until("the master is done", LONG, |_| {
-        made_again |=
-            ffmpeg_makes(&machine, "pieces/00000-180p.mp4 ") || ffmpeg_makes(&machine, "pieces/sound.mp4");
+        made_again |= ffmpeg_makes(&machine, "00000-180p.mp4") || ffmpeg_makes(&machine, "sound.mp4");
         let now = pieces(&machine);
         // They go when the job is committed; until then they stay as they are.
         before = if now.is_empty() { before.clone() } else { now };

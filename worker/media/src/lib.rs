@@ -10,7 +10,7 @@
 //! A program that uses [`Sandbox::Via`] must call [`sandbox::main`] first thing in its own `main` when its first
 //! argument is [`sandbox::COMMAND`]: that is how a child locks itself in before it becomes ffmpeg.
 
-mod arguments;
+pub mod arguments;
 mod child;
 mod engine;
 mod error;

@@ -3,12 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use reelpool_media::Keep;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use crate::hex::hex;
 use crate::store::Outputs;
+
+/// The longest that the work waits for a piece to be kept: about as long as a piece lasts.
+const KEEP_WITHIN: Duration = Duration::from_secs(60);
 
 /// The pieces of one job under one plan.
 #[derive(Debug)]
@@ -36,7 +41,10 @@ impl Keep for Pieces<'_> {
         // Publishing takes the file away, and it is still needed here.
         let twin = file.with_extension("kept");
         let kept = match link_or_copy(file, &twin) {
-            Ok(()) => self.outputs.publish(&twin, &key).await.map_err(|error| error.to_string()),
+            Ok(()) => match timeout(KEEP_WITHIN, self.outputs.publish(&twin, &key)).await {
+                Ok(published) => published.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("the store did not take it in {} s", KEEP_WITHIN.as_secs())),
+            },
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = kept {
