@@ -139,6 +139,9 @@ impl Desk {
                 tracing::warn!("the store is slow: the job is handed back before its leavings are removed");
             }
         } else {
+            if matches!(action, Action::DeadLetter(_)) {
+                steps.forget_pieces().await;
+            }
             steps.leave().await;
         }
         hold.release().await;
