@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::package::fixtures::boxed;
 
-fn place_in(bytes: &[u8]) -> Result<(u64, u64), &'static str> {
+/// Where the body of a box starts and where it ends, or what is wrong with it.
+type Found = Result<(u64, u64), &'static str>;
+
+fn place_in(bytes: &[u8]) -> Found {
     match place(&mut Cursor::new(bytes), 0, bytes.len() as u64) {
         Ok(place) => Ok((place.body, place.end)),
         Err(TrackError::Damaged { what, .. }) => Err(what),
@@ -16,7 +19,7 @@ fn place_in(bytes: &[u8]) -> Result<(u64, u64), &'static str> {
 #[test]
 fn a_box_of_a_file_has_three_kinds_of_size() {
     let long = [b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x14".as_slice(), &[0; 9]].concat();
-    let table: [(&[u8], Result<(u64, u64), &str>); 7] = [
+    let table: [(&[u8], Found); 7] = [
         (b"\0\0\0\x0amdat1234", Ok((8, 10))),
         (b"\0\0\0\0mdat1234", Ok((8, 12))),
         (&long, Ok((16, 20))),

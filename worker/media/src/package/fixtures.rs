@@ -103,7 +103,7 @@ pub(crate) fn presentation() -> Presentation {
     Presentation::new(rungs, Some(sound()), 6).unwrap()
 }
 
-/// Compares a text with the file of that name; REELPOOL_UPDATE_GOLDEN=1 writes the file anew.
+/// Compares a text with the file of that name; `REELPOOL_UPDATE_GOLDEN=1` writes the file anew.
 pub(crate) fn assert_golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/package/golden").join(name);
     if std::env::var_os("REELPOOL_UPDATE_GOLDEN").is_some() {

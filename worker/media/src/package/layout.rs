@@ -26,6 +26,7 @@ pub fn playlist(name: &str) -> String {
 /// characters mean nothing (letters, digits, `-`, `_`).
 pub(crate) fn is_usable(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let taken = [Some(AUDIO), MASTER.strip_suffix(".m3u8")];
-    (1..=64).contains(&name.len()) && name.bytes().all(plain) && !taken.contains(&Some(name))
+    // Not all disks tell capitals apart.
+    let is_taken = [AUDIO, "master"].iter().any(|taken| taken.eq_ignore_ascii_case(name));
+    (1..=64).contains(&name.len()) && name.bytes().all(plain) && !is_taken
 }

@@ -5,8 +5,9 @@
 //! [`hls`] and [`dash`] write what a player opens first. [`storyboard`] is apart: it tells a player's seek bar
 //! which picture of which sprite sheet belongs to which moment. All of it is pure but for reading tracks.
 //!
-//! No library does this here. `mp4-atom`, the one that is well kept, decodes boxes but neither finds byte ranges
-//! nor names codecs, and brings nine crates and a second `thiserror` for the forty bytes that are wanted.
+//! No library does this here. `mp4-atom`, the one that is well kept, decodes all boxes there are but neither finds
+//! byte ranges nor names codecs, and brings some ten crates, a second `thiserror` among them, for the few fields
+//! that are wanted.
 
 mod bandwidth;
 mod boxes;

@@ -53,7 +53,7 @@ fn tracks_that_do_not_belong_together_are_refused() {
         ("cannot be called `../x`", vec![named("../x")], None),
         ("cannot be called `x\"`", vec![named("x\"")], None),
         ("cannot be called `audio`", vec![named("audio")], None),
-        ("cannot be called `master`", vec![named("master")], None),
+        ("cannot be called `Master`", vec![named("Master")], None),
         ("two rungs are called `720P`", vec![good(), named("720P")], None),
         ("`360p` does not hold a picture", vec![good(), Rung { track: sound(), ..named("360p") }], None),
         ("`audio` does not hold sound", vec![good()], Some(good().track)),

@@ -1,4 +1,4 @@
-//! The storyboard: a WebVTT file that tells a player's seek bar which picture of which sprite sheet belongs to
+//! The storyboard: a `WebVTT` file that tells a player's seek bar which picture of which sprite sheet belongs to
 //! which moment. Players take the text of each cue for a link to a part of an image (Media Fragments URI 1.0,
 //! 4.2.2, `xywh`).
 
@@ -38,7 +38,7 @@ impl Storyboard {
         u32::try_from(u64::from(self.count).div_ceil(self.a_sheet())).unwrap_or(u32::MAX)
     }
 
-    /// The WebVTT file: a cue for each picture until the next one, the last until the video's end. Pictures that
+    /// The `WebVTT` file: a cue for each picture until the next one, the last until the video's end. Pictures that
     /// would come after the end have none.
     #[must_use]
     pub fn vtt(&self) -> String {
@@ -68,7 +68,7 @@ impl Storyboard {
     }
 }
 
-/// `hh:mm:ss.mmm` (WebVTT, 4.1, "WebVTT timestamp").
+/// `hh:mm:ss.mmm` (`WebVTT`, 4.1).
 fn timestamp(ms: u64) -> String {
     let (seconds, ms) = (ms / 1000, ms % 1000);
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)

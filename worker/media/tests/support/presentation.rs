@@ -53,14 +53,15 @@ impl Drawn {
             "libsvtav1" => format!("libsvtav1 -preset 12 -crf 45 -g {grid} -svtav1-params lp=1"),
             encoder => format!("{encoder} -preset veryfast -sc_threshold 0 -g {grid} -keyint_min {grid}"),
         };
-        let mut args = format!(
+        let rung =
+            |(name, map)| format!("-map {map} -c:v {encoder} -threads 1 -pix_fmt yuv420p encoded-{name}.mp4");
+        let args = format!(
             "-f lavfi -i testsrc2=s=640x360:r={num}/{den}:d={seconds} -f lavfi -i sine=r=48000:d={seconds} \
-             -filter_complex [0:v]split[a][b];[b]scale=320:180[c]"
+             -filter_complex [0:v]split[a][b];[b]scale=320:180[c] {} {} \
+             -map 1:a -c:a aac -b:a 96k -ac 2 encoded-audio.m4a",
+            rung((RUNGS[0].0, "[a]")),
+            rung((RUNGS[1].0, "[c]")),
         );
-        for ((name, ..), map) in RUNGS.iter().zip(["[a]", "[c]"]) {
-            args += &format!(" -map {map} -c:v {encoder} -threads 1 -pix_fmt yuv420p encoded-{name}.mp4");
-        }
-        args += " -map 1:a -c:a aac -b:a 96k -ac 2 encoded-audio.m4a";
         ffmpeg(folder, args.split(' ').map(OsString::from));
     }
 
