@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod limits;
 mod log;
+pub mod package;
 mod plan;
 mod probe;
 mod progress;
