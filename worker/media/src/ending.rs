@@ -21,7 +21,9 @@ pub(crate) fn breaks_off(
     bytes: u64,
 ) -> io::Result<Option<&'static str>> {
     let breaks = match container {
-        Container::MpegTs => transport_stream(head).is_some_and(|(first, step)| (bytes - first) % step != 0),
+        Container::MpegTs => {
+            transport_stream(head).is_some_and(|(first, step)| !(bytes - first).is_multiple_of(step))
+        }
         Container::Ogg => {
             file.seek(SeekFrom::Start(bytes.saturating_sub(OGG_TAIL)))?;
             let mut tail = Vec::new();

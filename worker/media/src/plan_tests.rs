@@ -9,6 +9,7 @@ pub(crate) fn master(width: u32, height: u32) -> Source {
     let mut source = Source {
         bytes: 1_000_000,
         container: Container::IsoMedia,
+        start_us: 0,
         video: Video {
             index: 0,
             codec: "h264".into(),
@@ -34,7 +35,7 @@ pub(crate) fn master(width: u32, height: u32) -> Source {
 
 /// Gives the master a base rate, and ten seconds of frames at a mean rate with equal gaps.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-fn timed(source: &mut Source, base: &str, fps: f64) {
+pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
     source.video.base_rate = Rate::parse(base);
     let gap = 1_000_000.0 / fps;
     let frames = (10.0 * fps).round().max(1.0);
@@ -49,7 +50,7 @@ fn timed(source: &mut Source, base: &str, fps: f64) {
 }
 
 fn options() -> PlanOptions {
-    PlanOptions { preset: Preset::default(), threads: 2 }
+    PlanOptions { preset: Preset::default(), threads: 2, piece_seconds: 60 }
 }
 
 fn sizes(source: &Source, ladder: &str) -> Vec<(String, u32, u32)> {
@@ -116,7 +117,7 @@ fn one_constant_rate() {
             source.picture.longest_gap_us = (longest * 1_000_000.0 / fps) as u64;
         }
         let plan = plan(&source, &Ladder::default(), &options());
-        assert_eq!(plan.rate.to_string(), expected, "{base} {fps} {longest}");
+        assert_eq!(plan.grid.rate.to_string(), expected, "{base} {fps} {longest}");
     }
 }
 
@@ -124,21 +125,16 @@ fn one_constant_rate() {
 fn what_the_picture_needs() {
     let mut source = master(1920, 1080);
     let simple = plan(&source, &Ladder::default(), &options());
-    assert!(
-        !simple.deinterlace
-            && simple.tone_map.is_none()
-            && simple.audio.is_none()
-            && !simple.drop_frames_first
-    );
+    assert!(!simple.deinterlace && simple.tone_map.is_none() && simple.audio.is_none());
     source.video.interlaced = true;
     source.video.transfer = Transfer::Pq;
     source.video.matrix = Some("bt2020c".into());
-    source.audio = Some(crate::source::Audio { index: 3, codec: "ac3".into(), channels: 6 });
+    source.audio = Some(crate::source::Audio { index: 3, codec: "ac3".into(), channels: 6, start_us: None });
     timed(&mut source, "240/1", 240.0);
     let plan = plan(&source, &Ladder::default(), &PlanOptions { threads: 0, ..options() });
     let map = ToneMap { transfer: "smpte2084", primaries: "bt2020", matrix: "bt2020c" };
     assert_eq!((plan.tone_map, plan.audio), (Some(map), Some(AudioPlan { index: 3 })));
-    assert!(plan.deinterlace && plan.drop_frames_first);
+    assert!(plan.deinterlace);
     assert_eq!(plan.threads, 1);
 }
 
@@ -182,7 +178,7 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     // Ten seconds: 1250 bytes for each kbit/s.
     assert_eq!(plan_of(&source).largest_output_bytes(&source), (8000 + 4355 + 1540) * 1250);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), 2 * 8000 * 1250 + (64 << 20));
-    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2 });
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
     let expected = (8000 + 4355 + 1540 + 3 * 128) * 1250;
     assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), (2 * 8000 + 128) * 1250 + (64 << 20));
@@ -213,7 +209,7 @@ proptest! {
         source.picture = Picture { frames, last_us: last, end_us: last, longest_gap_us: longest, ..Picture::default() };
         let plan = plan(&source, &ladder, &options());
         prop_assert!(!plan.renditions.is_empty());
-        prop_assert!(plan.rate.fps() >= 1.0 && plan.rate.fps() <= MAX_FPS, "{}", plan.rate);
+        prop_assert!(plan.grid.rate.fps() >= 1.0 && plan.grid.rate.fps() <= 60.06, "{}", plan.grid.rate);
         let (shown_width, shown_height) = source.display_size();
         let mut names = std::collections::BTreeSet::new();
         for r in &plan.renditions {

@@ -41,7 +41,8 @@ pub(crate) async fn probe(engine: &Engine, input: &Path) -> Result<Source, Media
         warnings.push(format!("left out: an audio stream with nothing in it (stream {})", audio.index));
     }
     let audio = header.audio.filter(|_| sound.packets > 0);
-    Ok(Source { bytes, container, video: header.video, audio, picture, warnings })
+    let (video, start_us) = (header.video, header.start_us);
+    Ok(Source { bytes, container, start_us, video, audio, picture, warnings })
 }
 
 /// The arguments that every look at a master has.

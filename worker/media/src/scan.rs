@@ -20,6 +20,8 @@ pub struct Picture {
     pub end_us: i64,
     /// The longest time between two frames that follow each other.
     pub longest_gap_us: u64,
+    /// How often the clock jumped and was set right.
+    pub clock_breaks: u64,
 }
 
 impl Picture {
@@ -188,6 +190,7 @@ impl PictureCounter {
             let expected = before.saturating_add(lasts);
             if now.saturating_sub(expected) > CLOCK_BREAK_US || before.saturating_sub(now) > CLOCK_BACK_US {
                 self.offset_us = expected.saturating_sub(decoded);
+                self.picture.clock_breaks += 1;
                 now = expected;
             }
         }
@@ -265,6 +268,7 @@ mod tests {
             last_us: 200_000,
             end_us: 300_000,
             longest_gap_us: 100_000,
+            clock_breaks: 0,
         };
         assert_eq!(picture, expected);
         assert_eq!(picture.duration_us(), 300_000);
@@ -308,11 +312,11 @@ mod tests {
         ];
         let picture = count(true, &back);
         assert_eq!(
-            (picture.start_us, picture.end_us),
-            (5_100_000, 5_500_000),
+            (picture.start_us, picture.end_us, picture.clock_breaks),
+            (5_100_000, 5_500_000, 1),
             "another recording after the first"
         );
-        assert_eq!(count(true, &lines).duration_us(), 3_000_000);
+        assert_eq!((count(true, &lines).duration_us(), count(true, &lines).clock_breaks), (3_000_000, 1));
         assert_eq!(count(false, &lines).duration_us(), 90_002_000_000);
     }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meter::Meter;
-use reelpool_media::{Engine, Limits, MediaError, Source};
-use support::{cheap_plan, clip, engine, make, shared, whole};
+use reelpool_media::{Engine, KeepNothing, Limits, MediaError, Source};
+use support::{cheap_plan, clip, engine, job, make, shared, whole};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -33,7 +33,8 @@ fn bomb(folder: &Path, name: &str, size: &str, told: Option<(u16, u16)>) -> Path
 async fn transcode(engine: &Engine, input: &Path, source: &Source) -> MediaError {
     let plan = cheap_plan(source, "144p");
     let out = tempfile::tempdir().unwrap();
-    engine.transcode(input, source, &plan, out.path(), |_| (), std::future::pending()).await.unwrap_err()
+    let job = job(input, source, &plan, out.path());
+    engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await.unwrap_err()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use reelpool_media::{Engine, Limits};
+use reelpool_media::{Engine, KeepNothing, Limits};
 use support::{clip, engine, make, whole};
 
 const MIB: u64 = 1 << 20;
@@ -128,8 +128,8 @@ async fn in_a_small_container() {
     let plan = support::cheap_plan(&source, "1080p,720p,480p");
     let ballast = vec![1_u8; variable("REELPOOL_TEST_BALLAST").parse().unwrap()];
     let out = tempfile::tempdir().unwrap();
-    let never = std::future::pending();
-    let error = engine.transcode(&master, &source, &plan, out.path(), |_| (), never).await.unwrap_err();
+    let job = support::job(&master, &source, &plan, out.path());
+    let error = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await.unwrap_err();
     println!("{}: {error}", error.category());
     assert_eq!((error.category(), error.is_permanent()), ("resource_limit", true), "{}", error.detail());
     assert!(ballast.iter().all(|byte| *byte == 1));

@@ -42,7 +42,11 @@ async fn a_cover_without_its_mark_is_not_the_film() {
         let args = format!("-i {} -i {} -map 0 -map 1 -c copy", cover.display(), film.display());
         let (source, frames, _, warnings) =
             done(&make(folder.path(), &format!("both.{container}"), &args)).await;
-        assert_eq!((source.video.codec.as_str(), frames), ("h264", 25), "{container}");
+        // The sound's priming may come before the picture, whose first frame then stands a little longer.
+        assert!(
+            source.video.codec == "h264" && (25..=26).contains(&frames),
+            "{container}: {source:?}, {frames}"
+        );
         assert_eq!(warnings, ["left out: a still picture (stream 0, png)"], "{container}");
     }
     // Where nothing moves, a still is all there is.
@@ -75,7 +79,9 @@ async fn clocks_that_start_below_zero_or_start_again() {
     let second = format!("{} -f lavfi -i sine=d=2 -c:v libx264 -bf 2 -pix_fmt yuv420p -c:a aac", small(2));
     let second = stream("second.ts", &second);
     let joined = [bytes_of(&first), bytes_of(&second)].concat();
-    let joined = (write(folder.path(), "joined.ts", &joined), 125, 5000);
+    // The second's clock goes on where the first's ends in the order of decoding: two frames of reordering later, in
+    // the order of showing.
+    let joined = (write(folder.path(), "joined.ts", &joined), 126, 5040);
     for (input, frames, ms) in early.into_iter().chain([joined]) {
         let (_, made, lasts, warnings) = done(&input).await;
         let name = input.display();

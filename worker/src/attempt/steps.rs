@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Plan, PlanOptions, Progress, Transcoded, plan};
+use reelpool_media::{Job, Plan, PlanOptions, Progress, Transcoded, plan};
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::manifest::{ATTEMPTS, FORMAT, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::in_hand::{InHand, Made, committed, describe, local, out_of_order};
+use super::pieces::{self, Pieces};
 use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
 use crate::queue::Received;
@@ -25,6 +26,8 @@ use crate::store::{Outputs, PutIfAbsent};
 const COMMIT_TRIES: u32 = 5;
 /// How often it is tried to remove what other attempts have left.
 const SWEEP_TRIES: u32 = 5;
+/// About how many seconds of a long master are made at a time, and lost with a worker.
+const PIECE_SECONDS: u32 = 60;
 /// What is kept of the longest hold for publishing, committing and settling.
 const TO_SETTLE: Duration = Duration::from_secs(15 * 60);
 /// The longest that an attempt which is over waits for the store to remove what it left there.
@@ -114,6 +117,7 @@ impl<'a> Steps<'a> {
             media: None,
             made: None,
             unclaimed: false,
+            in_pieces: false,
             claim: None,
             outcome: None,
         };
@@ -212,7 +216,8 @@ impl<'a> Steps<'a> {
         let mut engine = desk.engine.clone();
         let deadline = engine.limits.deadline_for(source.pixels_in_all());
         engine.limits.deadline = Some(may_take.map_or(deadline, |may_take| deadline.min(may_take)));
-        let options = PlanOptions { preset: desk.preset, threads: desk.engine.limits.threads };
+        let threads = desk.engine.limits.threads;
+        let options = PlanOptions { preset: desk.preset, threads, piece_seconds: PIECE_SECONDS };
         let plan: Plan = plan(source, &job.ladder, &options);
         let out = job.dir()?.join("out");
         tokio::fs::create_dir(&out).await.map_err(|error| local("make the output folder", error))?;
@@ -221,7 +226,13 @@ impl<'a> Steps<'a> {
             desk.state.advance(Advance { permille, speed_milli, left });
         };
         let never = std::future::pending();
-        let made = engine.transcode(&job.master_path()?, source, &plan, &out, progress, never).await;
+        let (attempts, fingerprint) = (job.attempts(), plan.fingerprint(&engine.tools));
+        job.in_pieces = plan.grid.pieces.len() > 1;
+        let keep = Pieces::new(&*desk.outputs, &attempts, &fingerprint);
+        let input = job.master_path()?;
+        let source = job.media.as_ref().ok_or_else(|| out_of_order("a probed master"))?;
+        let whole = Job { input: &input, source, plan: &plan, out_dir: &out };
+        let made = engine.transcode(&whole, &keep, progress, never).await;
         let Transcoded { renditions, warnings, master } =
             made.map_err(|error| Failure::of_media(&error, receives))?;
         let base = format!("{ATTEMPTS}/{}", job.attempt);
@@ -357,6 +368,16 @@ impl<'a> Steps<'a> {
         }
         if let Some(claim) = job.claim.take() {
             claim.release().await;
+        }
+    }
+
+    /// Removes the finished pieces of a job that is given up: nobody goes on with it.
+    pub(super) async fn forget_pieces(&mut self) {
+        let Some(job) = self.job.as_mut().filter(|job| job.in_pieces) else { return };
+        let folder = pieces::folder(&job.attempts());
+        let removed = timeout(TO_LEAVE, self.desk.outputs.remove_all_but(&folder, None)).await;
+        if !matches!(removed, Ok(Ok(()))) {
+            tracing::warn!("the finished pieces of a job that was given up could not be removed");
         }
     }
 

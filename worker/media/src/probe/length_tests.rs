@@ -46,7 +46,9 @@ fn judged(
     lines: &[&str],
 ) -> String {
     let mut log = Log::default();
-    lines.iter().for_each(|line| log.line(line));
+    for line in lines {
+        log.line(line);
+    }
     let sound = Sound { packets: 1, end_us: sound_end_us };
     let breaks_off = lines.is_empty().then_some("it has no end mark").filter(|_| container == Container::Ogg);
     match (Counted { container, video, picture, sound, breaks_off }).judge(&log) {

@@ -186,10 +186,10 @@ fn svg(url: &str) -> String {
     )
 }
 
-fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len()).unwrap().to_le_bytes();
     let pad = &[0][..body.len() % 2];
-    [kind, &size[..], body, pad].concat()
+    [&kind, &size[..], body, pad].concat()
 }
 
 fn words(numbers: &[u32]) -> Vec<u8> {
@@ -200,21 +200,29 @@ fn words(numbers: &[u32]) -> Vec<u8> {
 fn avi(folder: &Path, list: &[u8]) -> Vec<u8> {
     let picture = make(folder, "picture.jpg", "-f lavfi -i testsrc2=s=320x180 -frames:v 1 -pix_fmt yuvj420p");
     let picture = std::fs::read(picture).unwrap();
-    let head = chunk(b"avih", &words(&[40_000, 0, 0, 0, 1, 0, 2, 0, 320, 180, 0, 0, 0, 0]));
-    let stream = |kind: &[u8; 4], codec: &[u8; 4], format: &[u8]| {
+    let head = chunk(*b"avih", &words(&[40_000, 0, 0, 0, 1, 0, 2, 0, 320, 180, 0, 0, 0, 0]));
+    let stream = |kind: [u8; 4], codec: [u8; 4], format: &[u8]| {
         let numbers = words(&[0, 0, 0, 1, 25, 0, 1, 0, u32::MAX, 0, 0, 0]);
-        let body = [chunk(b"strh", &[kind, codec, &numbers[..]].concat()), chunk(b"strf", format)].concat();
-        chunk(b"LIST", &[b"strl", &body[..]].concat())
+        let body =
+            [chunk(*b"strh", &[&kind, &codec, &numbers[..]].concat()), chunk(*b"strf", format)].concat();
+        chunk(*b"LIST", &[b"strl", &body[..]].concat())
     };
     let bitmap =
         [words(&[40, 320, 180, 24 << 16 | 1]), b"MJPG".to_vec(), words(&[172_800, 0, 0, 0, 0])].concat();
-    let streams = [stream(b"vids", b"MJPG", &bitmap), stream(b"txts", &[0; 4], &[])].concat();
-    let subtitle =
-        [b"GAB2\0\x02\0", &words(&[2])[..], b"\0\0", b"\x04\0", &words(&[list.len() as u32]), list].concat();
-    let movie = [&b"movi"[..], &chunk(b"01tx", &subtitle), &chunk(b"00dc", &picture)].concat();
+    let streams = [stream(*b"vids", *b"MJPG", &bitmap), stream(*b"txts", [0; 4], &[])].concat();
+    let subtitle = [
+        b"GAB2\0\x02\0",
+        &words(&[2])[..],
+        b"\0\0",
+        b"\x04\0",
+        &words(&[u32::try_from(list.len()).unwrap()]),
+        list,
+    ]
+    .concat();
+    let movie = [&b"movi"[..], &chunk(*b"01tx", &subtitle), &chunk(*b"00dc", &picture)].concat();
     let body =
-        [b"AVI ", &chunk(b"LIST", &[b"hdrl", &head[..], &streams].concat())[..], &chunk(b"LIST", &movie)];
-    chunk(b"RIFF", &body.concat())
+        [b"AVI ", &chunk(*b"LIST", &[b"hdrl", &head[..], &streams].concat())[..], &chunk(*b"LIST", &movie)];
+    chunk(*b"RIFF", &body.concat())
 }
 
 /// A MOV whose picture is said to be in its neighbour `victim.mp4`.

@@ -82,7 +82,9 @@ pub fn without(ground: &Ground, form: &Form, off: &[Layer], traced: bool) -> Eng
     );
     inner = inner.replace("PARENT", &std::process::id().to_string());
     for (layer, name) in [(Landlock, "landlock"), (Seccomp, "seccomp"), (Limits, "limits")] {
-        inner += &if is_off(layer) { format!(" --lacks {name}") } else { String::new() };
+        if is_off(layer) {
+            let _ = write!(inner, " --lacks {name}");
+        }
     }
     inner += " sandbox --spec \"$spec\" \"$@\"\n";
     write_program(&tools.join("inner"), &inner);

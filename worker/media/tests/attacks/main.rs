@@ -15,7 +15,7 @@ use std::process::Command;
 
 use forms::{Form, Gets, Ground, Worn};
 use layers::{COLUMNS, Layer, NONE, without};
-use reelpool_media::{MediaError, Source};
+use reelpool_media::{KeepNothing, MediaError, Source};
 use witness::{Seen, Witness, strace_works};
 
 /// What came of one form on one engine.
@@ -63,8 +63,8 @@ impl Bench<'_> {
         let engine = without(self.ground, form, off, self.traced);
         let plan = support::cheap_plan(&self.innocent, "144p");
         let witness = Witness::new(self.ground);
-        let never = std::future::pending();
-        let result = engine.transcode(&master, &self.innocent, &plan, &out, |_| (), never).await;
+        let job = support::job(&master, &self.innocent, &plan, &out);
+        let result = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await;
         cell(result, witness.testify())
     }
 }
@@ -138,12 +138,16 @@ async fn no_layer_alone_is_what_holds() {
 fn print(rows: &Rows) {
     println!("what the probe / the transcode of each form ended with; nothing was opened and nobody called:");
     print!("{:22}", "");
-    COLUMNS.iter().for_each(|(column, _)| print!(" | {column:34}"));
-    println!();
-    for (name, cells) in rows {
+    let line = |name: &str, cells: Vec<&str>| {
         print!("{name:22}");
-        cells.iter().for_each(|cell| print!(" | {cell:34}"));
+        for cell in cells {
+            print!(" | {cell:34}");
+        }
         println!();
+    };
+    line("", COLUMNS.map(|(column, _)| column).into());
+    for (name, cells) in rows {
+        line(name, cells.iter().map(String::as_str).collect());
     }
 }
 

@@ -60,7 +60,7 @@ impl<'a> Witness<'a> {
             }
         }
         for trace in traces(self.ground) {
-            read_trace(&trace, &self.ground.root(), &mut seen);
+            read_trace(&trace, self.ground.root(), &mut seen);
         }
         seen.called.extend((self.calls..self.ground.calls()).map(|_| "the listener".to_owned()));
         seen.opened.dedup();

@@ -46,7 +46,6 @@ fn answer(
     seccompiler::apply_filter(&program).map_err(failed)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "map_err hands the error over")]
 fn failed(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -1,4 +1,5 @@
 //! What the children of an engine used: their peak memory and their processor time, by the kernel's own account.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

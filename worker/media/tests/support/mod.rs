@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use reelpool_media::{
-    Engine, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
+    Engine, Job, KeepNothing, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
 };
 use serde_json::Value;
 
@@ -26,7 +26,12 @@ pub fn free_engine() -> Engine {
 
 /// A plan that costs little.
 pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
-    let options = PlanOptions { preset: "ultrafast".parse().unwrap(), threads: 2 };
+    cheap_plan_in_pieces(source, ladder, 60)
+}
+
+/// The same, in pieces of so many seconds.
+pub fn cheap_plan_in_pieces(source: &Source, ladder: &str, piece_seconds: u32) -> Plan {
+    let options = PlanOptions { preset: "ultrafast".parse().unwrap(), threads: 2, piece_seconds };
     plan(source, &ladder.parse().unwrap(), &options)
 }
 
@@ -39,7 +44,13 @@ pub async fn whole(
 ) -> Result<Transcoded, MediaError> {
     let source = engine.probe(input).await?;
     let plan = cheap_plan(&source, ladder);
-    engine.transcode(input, &source, &plan, out, |_| (), std::future::pending()).await
+    let job = job(input, &source, &plan, out);
+    engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await
+}
+
+/// A transcode into `out_dir`.
+pub fn job<'a>(input: &'a Path, source: &'a Source, plan: &'a Plan, out_dir: &'a Path) -> Job<'a> {
+    Job { input, source, plan, out_dir }
 }
 
 /// A file of the folder of real and hostile clips, where that is at hand: named by `REELPOOL_SHARED_MEDIA`, or
