@@ -101,7 +101,7 @@ impl Run<'_> {
                 .as_secs()
                 .saturating_add(10)
                 .saturating_mul(u64::from(self.threads) + 2),
-            memory_bytes: self.memory_bytes.min(room(cgroup::memory_limit())),
+            memory_bytes: self.memory_bytes.min(room().unwrap_or(u64::MAX)),
         };
         let spec = serde_json::to_string(&spec).map_err(|error| MediaError::SandboxFailed {
             detail: format!("the spec cannot be written: {error}"),
@@ -150,10 +150,10 @@ impl Run<'_> {
     }
 }
 
-/// How much of a container's memory one child may have. One that comes to this limit is told so and says it; one
-/// that comes to the container's limit is killed, and the worker perhaps with it.
-fn room(container: Option<u64>) -> u64 {
-    container.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS_MEMORY.max(limit / 16)).max(limit / 2))
+/// How much of the container's memory one child may have, in bytes; `None` without a limit. One that comes to it is
+/// told so and says it; one that comes to the container's limit is killed, and the worker perhaps with it.
+pub(crate) fn room() -> Option<u64> {
+    cgroup::memory_limit().map(|limit| limit.saturating_sub(OTHERS_MEMORY.max(limit / 16)).max(limit / 2))
 }
 
 /// How a child ended.
@@ -252,6 +252,10 @@ impl Log {
             self.first_error.as_ref().is_some_and(|line| line.contains("Error while opening encoder"));
         if self.has(Finding::NoMemory) || not_opened {
             return Err(MediaError::ResourceLimit { detail: "memory".into(), tail });
+        }
+        if self.has(Finding::OtherFormat) {
+            let detail = "its first bytes and the rest are of different containers".into();
+            return Err(MediaError::UnsupportedFormat { detail });
         }
         if let Some((width, height, max)) = self.frame_size {
             return Err(MediaError::TooManyPixels { width, height, max });

@@ -36,7 +36,7 @@ mod verify;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{AudioPlan, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, ToneMap, plan};
+pub use plan::{AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;

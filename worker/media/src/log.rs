@@ -53,10 +53,12 @@ pub(crate) enum Finding {
     BadData,
     /// There is no decoder for a stream.
     NoDecoder,
+    /// The file is of a format that is not let in.
+    OtherFormat,
 }
 
 /// What ffmpeg 5 to 9 say, and what it means.
-const PHRASES: [(&str, Finding); 14] = [
+const PHRASES: [(&str, Finding); 15] = [
     (": partial file", Finding::CutShort),
     ("ended prematurely", Finding::CutShort),
     ("No space left on device", Finding::NoSpace),
@@ -72,6 +74,7 @@ const PHRASES: [(&str, Finding); 14] = [
     ("Error while decoding", Finding::BadData),
     ("Decoder (codec", Finding::NoDecoder),
     ("no decoder found", Finding::NoDecoder),
+    ("Format not on whitelist", Finding::OtherFormat),
 ];
 
 /// A child's log: its end, and the findings.

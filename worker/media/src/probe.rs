@@ -108,11 +108,7 @@ fn refused(error: MediaError) -> MediaError {
     let MediaError::FfmpegFailed { reason, tail, .. } = error else {
         return error;
     };
-    if tail.contains("Format not on whitelist") {
-        MediaError::UnsupportedFormat {
-            detail: "its first bytes and the rest are of different containers".into(),
-        }
-    } else if tail.contains("moov atom not found") {
+    if tail.contains("moov atom not found") {
         let detail = "its index (the moov box) is missing, which is usually written last".into();
         MediaError::TruncatedInput { detail, tail }
     } else {

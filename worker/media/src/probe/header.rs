@@ -112,20 +112,35 @@ pub fn parse_probe(json: &[u8]) -> Result<Header, MediaError> {
     }
     let format = Fields(&document.format);
     let Some(stream) = best_video(&streams) else {
-        let found: Vec<&str> = streams.iter().map(|stream| stream.kind()).collect();
-        let found = if found.is_empty() { "nothing".into() } else { format!("only {}", found.join(", ")) };
-        return Err(MediaError::NoVideo { found });
+        return Err(MediaError::NoVideo { found: kinds(&streams) });
     };
     let Some(codec) = stream.codec() else {
-        let codec = stream.text("codec_tag_string").unwrap_or("unknown").to_owned();
+        let codec = told(stream.text("codec_tag_string").unwrap_or("unknown"));
         return Err(MediaError::UnsupportedCodec { codec, tail: String::new() });
     };
     let (mut notes, video) = read_video(stream, codec, format)
         .ok_or_else(|| corrupt("the size of its picture is not known".into()))?;
-    let audio = best_audio(&streams);
+    let audio = best_audio(&streams, video.index);
     let audio_index = audio.as_ref().map(|audio| audio.index);
     notes.extend(left_out(&streams, video.index, audio_index));
     Ok(Header { video, audio, start_us: format.time_us("start_time").unwrap_or(0), notes })
+}
+
+/// What kinds of streams there are, for a message.
+fn kinds(streams: &[Fields]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for stream in streams {
+        if !kinds.contains(&stream.kind()) && kinds.len() < 8 {
+            kinds.push(stream.kind());
+        }
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(told).collect();
+    if kinds.is_empty() { "nothing".into() } else { format!("only {}", kinds.join(", ")) }
+}
+
+/// A name as it can stand in a message, whatever the file made of it: short, and in one line.
+fn told(name: &str) -> String {
+    name.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn best_video<'a>(streams: &[Fields<'a>]) -> Option<Fields<'a>> {
@@ -137,15 +152,16 @@ fn best_video<'a>(streams: &[Fields<'a>]) -> Option<Fields<'a>> {
     streams.iter().rev().copied().filter(|stream| stream.moves()).max_by_key(rank)
 }
 
-fn best_audio(streams: &[Fields]) -> Option<Audio> {
+fn best_audio(streams: &[Fields], video: u32) -> Option<Audio> {
     let read = |stream: &Fields| {
         let audio = Audio {
             index: u32::try_from(stream.number("index")?).ok()?,
-            codec: stream.codec()?.to_owned(),
+            codec: told(stream.codec()?),
             channels: stream.positive("channels").unwrap_or(0),
             start_us: stream.time_us("start_time"),
         };
-        stream.positive("sample_rate").map(|_| (stream.is("default"), audio))
+        let usable = stream.positive("sample_rate").is_some() && audio.index != video;
+        usable.then(|| (stream.is("default"), audio))
     };
     let usable = streams.iter().rev().filter(|stream| stream.kind() == "audio").filter_map(read);
     usable.max_by_key(|(default, _)| *default).map(|(_, audio)| audio)
@@ -165,7 +181,7 @@ fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String
     }
     let video = Video {
         index: u32::try_from(stream.number("index")?).ok()?,
-        codec: codec.to_owned(),
+        codec: told(codec),
         width: stream.positive("width")?,
         height: stream.positive("height")?,
         pixel_shape,
@@ -226,7 +242,7 @@ fn left_out(streams: &[Fields], video: u32, audio: Option<u32>) -> Vec<String> {
             "subtitle" => "subtitles",
             _ => continue,
         };
-        let codec = stream.codec().unwrap_or("unknown codec");
+        let codec = told(stream.codec().unwrap_or("unknown codec"));
         let number = index.map_or("?".into(), |index| index.to_string());
         notes.push(format!("left out: {what} (stream {number}, {codec})"));
     }
