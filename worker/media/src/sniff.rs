@@ -115,12 +115,15 @@ pub(crate) fn container(head: &[u8]) -> Result<Container, MediaError> {
     Err(refuse(head))
 }
 
+/// How files start that name other files to some demuxers.
+const LISTS: [&[u8]; 6] = [b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<svg", b"v=0"];
+
 /// Where the first whole packet of a transport stream starts and how long each is, in bytes: five in a row have the
 /// sync byte (ISO/IEC 13818-1, 2.4.3.2), bare, after a time stamp of four bytes, or before a checksum. A recording may
 /// start in the middle of a packet.
 pub(crate) fn transport_stream(head: &[u8]) -> Option<(u64, u64)> {
-    // A text may have the letter in all these places, if someone wants it to.
-    if is_text(head) {
+    // A list may have the letter in all these places, if someone wants it to.
+    if is_text(head) || LISTS.iter().any(|start| head.starts_with(start)) {
         return None;
     }
     [188_usize, 192, 204].into_iter().find_map(|step| {
@@ -156,7 +159,7 @@ fn refuse(head: &[u8]) -> MediaError {
     if let Some((_, seen)) = others.iter().find(|(magic, _)| head.starts_with(magic)) {
         return MediaError::NotMedia { seen };
     }
-    if is_text(head) {
+    if is_text(head) || LISTS.iter().any(|start| head.starts_with(start)) {
         return MediaError::NotMedia { seen: "text" };
     }
     let first: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -265,8 +268,11 @@ mod tests {
         // A list that has the sync byte of a transport stream wherever it should be.
         let mut list = b"#EXTM3U\n".to_vec();
         list.resize(2000, b'G');
-        let table: [(&[u8], &str); 9] = [
+        // The same with what no text has.
+        let no_text = [&list[..], b"\0\xff"].concat();
+        let table: [(&[u8], &str); 10] = [
             (&list, "not_media"),
+            (&no_text, "not_media"),
             (b"", "empty"),
             (b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd", "not_media"),
             (b"ffconcat version 1.0\nfile x.mp4", "not_media"),

@@ -103,8 +103,11 @@ impl<'a> Fields<'a> {
 /// `encrypted` and `unsupported_codec`.
 pub fn parse_probe(json: &[u8]) -> Result<Header, MediaError> {
     let corrupt = |detail: String| MediaError::CorruptInput { detail, tail: String::new() };
-    let document: Document = serde_json::from_slice(json)
-        .map_err(|error| corrupt(format!("ffprobe's description of it cannot be read ({error})")))?;
+    let document: Document = serde_json::from_slice(json).map_err(|error| {
+        // The parser's own words have the file's in them.
+        let (line, column) = (error.line(), error.column());
+        corrupt(format!("ffprobe's description of it cannot be read (line {line}, column {column})"))
+    })?;
     let streams: Vec<Fields> = document.streams.iter().map(Fields).collect();
     // Matroska's mark of an encrypted track, as ffmpeg shows it; ISO media is looked at before ffprobe runs.
     if streams.iter().any(|stream| stream.child("tags").text("enc_key_id").is_some()) {

@@ -39,6 +39,18 @@ pub enum Gets {
     Both,
 }
 
+impl Form {
+    /// The demuxer of ffmpeg that is to fall for it.
+    pub fn demuxer(&self) -> &'static str {
+        match self.name.split([':', ' ']).next() {
+            Some("ffconcat") => "concat",
+            Some("svg") => "svg_pipe",
+            Some(name) => name,
+            None => "",
+        }
+    }
+}
+
 /// A folder with victims, and a port that nobody is to call.
 pub struct Ground {
     root: tempfile::TempDir,

@@ -9,7 +9,7 @@ mod layers;
 mod support;
 mod witness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -83,13 +83,31 @@ fn applies(form: &Form, column: &str) -> (bool, bool) {
     match column {
         // A transcode does not look at the first bytes: it is "all on" to it. Limits are not of files and calls.
         "sniff off" | "limits off" => (true, false),
-        "tracks off" => (form.name.starts_with("mov"), form.name.starts_with("mov")),
+        // Without the cage, "only formats" tells of the others.
+        "tracks off" | "cage off" => (form.demuxer() == "mov", form.demuxer() == "mov"),
         // Our own look does not guard against what wears a container.
         "only sniff" => (form.worn == Worn::Nothing, false),
         // To the demuxer that is let in, these are what they should be.
-        "only formats" => (!form.name.starts_with("mov"), !form.name.starts_with("mov")),
+        "only formats" => (form.demuxer() != "mov", form.demuxer() != "mov"),
         _ => (true, true),
     }
+}
+
+/// What a form may end with. Where the formats are not held back, an ffmpeg that is held back by others fails in words
+/// of its own; so it does where the picture is elsewhere.
+fn may_end_with(form: &Form, off: &[Layer], step: &str) -> Vec<&'static str> {
+    let is_off = |layer| off.contains(&layer);
+    if step == "probe" && form.worn == Worn::Nothing && !is_off(Layer::Sniff) {
+        return vec!["not_media"];
+    }
+    let mut reasons = vec!["unsupported_format", "corrupt_input", "truncated_input"];
+    if is_off(Layer::Formats) || form.demuxer() == "mov" {
+        reasons.extend(["no_video", "ffmpeg_failed"]);
+    }
+    if form.fine {
+        reasons.push("ok");
+    }
+    reasons
 }
 
 type Rows = BTreeMap<&'static str, Vec<String>>;
@@ -113,8 +131,9 @@ async fn half(first: usize) -> (Rows, Vec<String>) {
                     "probe" => bench.probe(form, off).await,
                     _ => bench.transcode(form, off).await,
                 };
-                let fine = cell.permanent || form.fine && cell.ended == "ok";
-                if !cell.seen.is_nothing() || !fine {
+                let expected = may_end_with(form, off, step).contains(&cell.ended.as_str());
+                let final_one = cell.permanent || cell.ended == "ok";
+                if !cell.seen.is_nothing() || !expected || !final_one {
                     wrong.push(format!("{}, {column}, {step}: {}, {:?}", form.name, cell.ended, cell.seen));
                 }
                 ends.push(cell.ended);
@@ -155,9 +174,14 @@ fn print(rows: &Rows) {
 async fn with_all_layers_off_the_attacks_succeed() {
     let ground = Ground::new();
     let bench = bench(&ground).await;
+    let demuxers = demuxers();
     let old = support::engine().tools.version.contains("version 5.1");
     let (mut files, mut calls, mut shown, mut wrong) = (0, 0, 0, Vec::new());
     for form in &ground.forms() {
+        if !demuxers.contains(form.demuxer()) {
+            println!("{}: NOT SHOWN, this ffmpeg has no demuxer `{}`", form.name, form.demuxer());
+            continue;
+        }
         let cell = bench.probe(form, NONE).await;
         let seen = (!cell.seen.opened.is_empty(), !cell.seen.called.is_empty());
         if seen.0 && cell.ended == "ok" {
@@ -182,6 +206,15 @@ async fn with_all_layers_off_the_attacks_succeed() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     println!("{files} opened a file, {calls} called, {shown} showed the victim in a rendition");
     assert!(files > 0 && shown > 0 && calls > 0, "no attack works here: the other test shows nothing");
+}
+
+/// The demuxers that this ffmpeg has: lines such as ` D  mov,mp4,m4a,3gp,3g2,mj2 QuickTime / MOV`.
+fn demuxers() -> BTreeSet<String> {
+    let out =
+        Command::new(support::engine().tools.ffmpeg).args(["-v", "error", "-demuxers"]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    let names = text.lines().filter_map(|line| line.split_whitespace().nth(1));
+    names.flat_map(|names| names.split(',')).map(str::to_owned).collect()
 }
 
 /// Whether a video's first frame is plain red, as the victims are.
