@@ -14,16 +14,22 @@ use support::{cheap_plan, clip, engine, job, make, shared, whole};
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// A picture in a MOV whose index tells `told` as its size.
-fn bomb(folder: &Path, name: &str, size: &str, told: Option<(u16, u16)>) -> PathBuf {
+/// A picture in a MOV whose index, and whose own header if `both`, tell `told` as its size.
+fn bomb(folder: &Path, name: &str, size: &str, told: Option<(u16, u16, bool)>) -> PathBuf {
     let path = make(folder, name, &format!("-f lavfi -i color=s={size}:r=1 -frames:v 1 -c:v png"));
-    if let Some((width, height)) = told {
+    if let Some((width, height, both)) = told {
         let mut bytes = std::fs::read(&path).unwrap();
+        let find = |bytes: &[u8], name: &[u8]| bytes.windows(4).rposition(|window| window == name).unwrap();
         // The sample description's size stands 24 bytes after the name of its codec (ISO/IEC 14496-12, 12.1.3).
-        let entry = bytes.windows(4).rposition(|window| window == b"png ").unwrap();
-        let entry = bytes[..entry].windows(4).rposition(|window| window == b"stsd").unwrap() + 16;
+        let entry = find(&bytes[..find(&bytes, b"png ")], b"stsd") + 16;
         bytes[entry + 28..entry + 30].copy_from_slice(&width.to_be_bytes());
         bytes[entry + 30..entry + 32].copy_from_slice(&height.to_be_bytes());
+        if both {
+            // PNG (ISO/IEC 15948), 11.2.2; its checksum is none of a decoder's concern.
+            let header = find(&bytes, b"IHDR") + 4;
+            bytes[header..header + 4].copy_from_slice(&u32::from(width).to_be_bytes());
+            bytes[header + 4..header + 8].copy_from_slice(&u32::from(height).to_be_bytes());
+        }
         std::fs::write(&path, bytes).unwrap();
     }
     path
@@ -44,7 +50,8 @@ async fn a_picture_of_hundreds_of_megabytes_costs_less_than_a_hundred() {
     let innocent = engine().probe(&small).await.unwrap();
     let mut bombs = vec![
         bomb(folder.path(), "plain.mov", "9000x9000", None),
-        bomb(folder.path(), "liar.mov", "9000x9000", Some((320, 180))),
+        bomb(folder.path(), "liar.mov", "9000x9000", Some((320, 180, false))),
+        bomb(folder.path(), "told.mov", "320x180", Some((16_000, 16_000, true))),
     ];
     bombs.extend(shared("bomb-16000x16000-png.mov"));
     let meter = Meter::new();
