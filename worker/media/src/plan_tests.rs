@@ -49,7 +49,7 @@ pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
     };
 }
 
-fn options() -> PlanOptions {
+pub(crate) fn options() -> PlanOptions {
     PlanOptions { preset: Preset::default(), threads: 2, piece_seconds: 60 }
 }
 
