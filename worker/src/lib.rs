@@ -14,6 +14,7 @@ pub mod hex;
 pub mod hold;
 pub mod http;
 pub mod job;
+pub mod made;
 pub mod metrics;
 pub mod presence;
 pub mod queue;

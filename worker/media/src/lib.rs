@@ -36,7 +36,9 @@ mod verify;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, ToneMap, plan};
+pub use plan::{
+    AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, Stills, ToneMap, plan,
+};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;
@@ -44,4 +46,4 @@ pub use scan::Picture;
 pub use sniff::Container;
 pub use source::{Audio, Rate, Source, Transfer, Video};
 pub use tools::Tools;
-pub use transcode::{Job, Keep, KeepNothing, RenditionFile, Transcoded};
+pub use transcode::{Companion, Job, Keep, KeepNothing, RenditionFile, Transcoded};

@@ -11,10 +11,12 @@ use crate::tools::Tools;
 mod grid;
 mod memory;
 mod rate;
+mod stills;
 
 pub use grid::{Grid, Piece};
 pub use memory::Fit;
 use rate::choose_rate;
+pub use stills::Stills;
 
 /// The sound's bit rate in every rendition, in kbit/s.
 pub(crate) const AUDIO_KBPS: u32 = 128;

@@ -49,7 +49,7 @@ pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
     };
 }
 
-fn options() -> PlanOptions {
+pub(crate) fn options() -> PlanOptions {
     PlanOptions { preset: Preset::default(), threads: 2, piece_seconds: 60 }
 }
 
@@ -165,7 +165,7 @@ fn memory_grows_with_the_master() {
     let small = master(640, 360);
     let large = master(3840, 2160);
     let ladder: Ladder = "2160p,1440p,1080p,720p,480p,360p".parse().unwrap();
-    let memory = |source: &Source| plan(source, &ladder, &options()).memory_limit_bytes(source) >> 20;
+    let memory = |source: &Source| plan(source, &ladder, &options()).memory_bytes(source) >> 20;
     assert!(memory(&small) < 2048, "{} MiB", memory(&small));
     assert!((4096..12_288).contains(&memory(&large)), "{} MiB", memory(&large));
 }
@@ -219,6 +219,6 @@ proptest! {
             prop_assert_eq!(&r.name, &format!("{}p", r.width.min(r.height)));
         }
         prop_assert!(plan.renditions.windows(2).all(|pair| pair[0].width.min(pair[0].height) > pair[1].width.min(pair[1].height)));
-        prop_assert!(plan.memory_limit_bytes(&source) > 0 && plan.work_pixels(&source) >= source.pixels_in_all());
+        prop_assert!(plan.memory_bytes(&source) > 0 && plan.work_pixels(&source) >= source.pixels_in_all());
     }
 }

@@ -1,6 +1,7 @@
 //! From a master and its plan to verified renditions: one ffmpeg for all renditions of a piece, one that joins the
 //! pieces, and a look at everything that they made.
 
+mod finish;
 mod keep;
 mod watch;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use reelpool_protocol::manifest::MasterInfo;
 use tokio::time::Instant;
 
-use crate::arguments::{PIECES, SOUND, Share, encode, join, list, piece_file};
+use crate::arguments::{PIECES, SOUND, Share, encode, piece_file};
 use crate::child;
 use crate::engine::Engine;
 use crate::error::MediaError;
@@ -21,17 +22,18 @@ use crate::progress::{Progress, Sum};
 use crate::source::Source;
 use crate::verify::{self, Found};
 
+pub use finish::Companion;
+use finish::{companions, put_together};
 pub use keep::{Keep, KeepNothing};
 use watch::{Work, run};
-
-/// Joining copies bytes: a few buffers.
-const JOIN_MEMORY: u64 = 1 << 30;
 
 /// What a transcode made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transcoded {
     /// The renditions, largest first, each verified.
     pub renditions: Vec<RenditionFile>,
+    /// The files beside them, for players.
+    pub companions: Vec<Companion>,
     /// What a person should know: what was left out, damaged frames, a header that lies.
     pub warnings: Vec<String>,
     /// The master's entry in the manifest.
@@ -221,8 +223,9 @@ async fn make(
     }
     let (renditions, more) = verify::verify(engine, job, &decoding).await?;
     warnings.extend(more);
+    let companions = companions(engine, job, &renditions, time).await?;
     progress(sum.end());
-    Ok(Transcoded { renditions, warnings, master: job.source.info() })
+    Ok(Transcoded { renditions, companions, warnings, master: job.source.info() })
 }
 
 /// The name under which a file of [`PIECES`] is kept.
@@ -246,7 +249,7 @@ async fn make_share(
         frames: job.plan.grid.frames_of(share.piece, job.source),
         until: time.until,
         deadline: time.deadline,
-        memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_limit_bytes(job.source)),
+        memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
         from_the_middle: share.piece.first > 0,
     };
     run(engine, job, work, progress).await
@@ -296,26 +299,6 @@ async fn in_place(
     }
     verify::shape(rendition, &found).map_err(wrong)?;
     verify::on_grid(&job.plan.grid, &found).map_err(wrong)
-}
-
-/// Joins pieces and sound into the finished files.
-async fn put_together(engine: &Engine, job: &Job<'_>, time: Time) -> Result<(), MediaError> {
-    if job.plan.grid.pieces.len() > 1 {
-        for (name, text) in job.plan.renditions.iter().map(|rendition| list(job.plan, rendition)) {
-            let path = job.out_dir.join(name);
-            tokio::fs::write(&path, text).await.map_err(|source| MediaError::io("write", &path, source))?;
-        }
-    }
-    let work = Work {
-        args: join(job.plan),
-        files: job.plan.renditions.iter().map(Planned::file_name).collect(),
-        frames: job.plan.grid.frames(job.source),
-        until: time.until,
-        deadline: time.deadline,
-        memory_bytes: JOIN_MEMORY,
-        from_the_middle: false,
-    };
-    run(engine, job, work, |_| ()).await.map(drop)
 }
 
 /// ffmpeg's log names its parts by their address in memory: the same warning should read the same twice.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Job, Plan, PlanOptions, Progress, Transcoded, plan};
+use reelpool_media::{Job, Plan, PlanOptions, Progress, plan};
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{ATTEMPTS, FORMAT, Manifest, Timings};
+use reelpool_protocol::manifest::{ATTEMPTS, Timings};
 use reelpool_protocol::message::{Message, parse};
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{JobId, JobRequest, Source};
@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Desk;
-use super::in_hand::{InHand, Made, committed, describe, local, out_of_order};
+use super::in_hand::{InHand, committed, local, out_of_order};
 use super::pieces::{self, Pieces};
 use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
+use crate::made::{Asked, Made};
 use crate::queue::Received;
 use crate::state::{Advance, millis};
 use crate::store::{Outputs, PutIfAbsent};
@@ -233,15 +234,9 @@ impl<'a> Steps<'a> {
         let source = job.media.as_ref().ok_or_else(|| out_of_order("a probed master"))?;
         let whole = Job { input: &input, source, plan: &plan, out_dir: &out };
         let made = engine.transcode(&whole, &keep, progress, never).await;
-        let Transcoded { renditions, warnings, master } =
-            made.map_err(|error| Failure::of_media(&error, receives))?;
-        let base = format!("{ATTEMPTS}/{}", job.attempt);
-        let files = tokio::task::spawn_blocking(move || {
-            renditions.into_iter().map(|file| describe(file, &base)).collect::<std::io::Result<Vec<_>>>()
-        });
-        let files = files.await.map_err(|error| local("read the renditions", error))?;
-        let files = files.map_err(|error| local("read the renditions", error))?;
-        job.made = Some(Made { master, files, warnings });
+        let made = made.map_err(|error| Failure::of_media(&error, receives))?;
+        let base = format!("{ATTEMPTS}/{}/", job.attempt);
+        job.made = Some(Made::of(made, base).await.map_err(|error| local("read the renditions", error))?);
         job.timings.transcode_ms = millis(start.elapsed());
         Ok(Fact::Done)
     }
@@ -254,8 +249,8 @@ impl<'a> Steps<'a> {
         let prefix = job.prefix();
         job.unclaimed = true;
         let made = job.made.as_ref().ok_or_else(|| out_of_order("renditions"))?;
-        for (file, rendition) in &made.files {
-            desk.outputs.publish(file, &format!("{prefix}/{}", rendition.path)).await?;
+        for (file, path) in made.files() {
+            desk.outputs.publish(file, &format!("{prefix}/{path}")).await?;
         }
         job.timings.publish_ms = millis(start.elapsed());
         Ok(Fact::Done)
@@ -267,28 +262,23 @@ impl<'a> Steps<'a> {
         desk.state.stage(Stage::Committing);
         desk.masters.check(&job.source).await?;
         let made = job.made.as_ref().ok_or_else(|| out_of_order("renditions"))?;
-        let renditions: Vec<_> = made.files.iter().map(|(_, rendition)| rendition.clone()).collect();
-        let manifest = Manifest {
-            format: FORMAT,
+        let manifest = made.manifest(&Asked {
             job_id: job.job_id,
-            attempt: job.attempt.clone(),
-            worker: desk.state.worker().to_owned(),
-            source: job.source.clone(),
-            ladder: job.ladder.clone(),
-            master: made.master.clone(),
-            renditions: renditions.clone(),
-            warnings: made.warnings.clone(),
+            attempt: &job.attempt,
+            worker: desk.state.worker(),
+            source: &job.source,
+            ladder: &job.ladder,
             timings: job.timings,
-        };
+        });
         let text =
             serde_json::to_vec_pretty(&manifest).map_err(|error| local("write the manifest", error))?;
-        let warnings = made.warnings.clone();
         // From here on this attempt's outputs may be the outputs, even if the answer is lost.
         job.unclaimed = false;
         let ours = self.write_manifest(&text).await?;
         let job = self.job()?;
         if ours {
-            job.outcome = Some(Outcome::Committed { renditions, warnings });
+            job.outcome =
+                Some(Outcome::Committed { renditions: manifest.renditions, warnings: manifest.warnings });
             return Ok(Fact::Done);
         }
         job.outcome = Some(Outcome::AlreadyDone);

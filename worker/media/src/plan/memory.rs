@@ -63,7 +63,7 @@ impl Plan {
     ///
     /// An upper bound, by what ffmpeg 5.1 with x264 took for masters of 1080p and 4K with one to eight threads.
     #[must_use]
-    pub fn memory_bytes(&self, source: &Source, renditions: Range<usize>, threads: u32) -> u64 {
+    pub fn memory_estimate(&self, source: &Source, renditions: Range<usize>, threads: u32) -> u64 {
         let threads = u64::from(threads.max(1));
         let made = self.renditions.get(renditions).unwrap_or_default();
         let pixels = u64::from(source.video.width).saturating_mul(u64::from(source.video.height));
@@ -81,8 +81,8 @@ impl Plan {
     }
 
     /// Memory that no ffmpeg of this plan may pass, in bytes: twice the estimate for all of it, and a GiB.
-    pub(crate) fn memory_limit_bytes(&self, source: &Source) -> u64 {
-        let all = self.memory_bytes(source, 0..self.renditions.len(), self.threads);
+    pub(crate) fn memory_bytes(&self, source: &Source) -> u64 {
+        let all = self.memory_estimate(source, 0..self.renditions.len(), self.threads);
         all.saturating_mul(2).saturating_add(LIMIT_ALLOWANCE)
     }
 
@@ -101,7 +101,7 @@ impl Plan {
 
     /// As many renditions in each pass as there is memory for, at least one.
     fn packed(&self, source: &Source, limit: Option<u64>, threads: u32) -> Fit {
-        let needs = |pass: Range<usize>| self.memory_bytes(source, pass, threads);
+        let needs = |pass: Range<usize>| self.memory_estimate(source, pass, threads);
         let mut passes: Vec<Range<usize>> = Vec::new();
         for i in 0..self.renditions.len() {
             match passes.last_mut() {

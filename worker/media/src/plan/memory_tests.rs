@@ -54,7 +54,7 @@ fn what_was_measured_is_within_the_estimate() {
     let mut wrong = Vec::new();
     for ((width, height), ladder, preset, threads, measured) in table {
         let (source, plan) = planned(width, height, ladder, preset, threads);
-        let estimate = plan.memory_bytes(&source, 0..plan.renditions.len(), threads) / MIB;
+        let estimate = plan.memory_estimate(&source, 0..plan.renditions.len(), threads) / MIB;
         println!("{height} {preset} {threads} {ladder}: {measured} MiB, estimate {estimate}");
         if !(measured..=measured * 2).contains(&estimate) {
             wrong.push((height, ladder, preset, threads, measured, estimate));
@@ -95,15 +95,15 @@ fn fewer_threads_first_then_more_passes_then_fewer_threads_still() {
 #[test]
 fn hdr_and_wild_sizes_take_more_and_do_not_overflow() {
     let (mut source, mut plan) = planned(1920, 1080, "1080p", "medium", 1);
-    let sdr = plan.memory_bytes(&source, 0..1, 1);
+    let sdr = plan.memory_estimate(&source, 0..1, 1);
     source.video.transfer = Transfer::Pq;
     plan.tone_map =
         Some(crate::plan::ToneMap { transfer: "smpte2084", primaries: "bt2020", matrix: "bt2020nc" });
-    assert!(plan.memory_bytes(&source, 0..1, 1) > sdr + 100 * MIB);
+    assert!(plan.memory_estimate(&source, 0..1, 1) > sdr + 100 * MIB);
     (source.video.width, source.video.height) = (u32::MAX, u32::MAX);
     (plan.renditions[0].width, plan.renditions[0].height) = (u32::MAX, u32::MAX);
-    assert!(plan.memory_bytes(&source, 0..1, u32::MAX) > u64::MAX / 4);
-    assert!(plan.memory_limit_bytes(&source) > u64::MAX / 4);
+    assert!(plan.memory_estimate(&source, 0..1, u32::MAX) > u64::MAX / 4);
+    assert!(plan.memory_bytes(&source) > u64::MAX / 4);
 }
 
 proptest! {
@@ -118,7 +118,7 @@ proptest! {
         let made: Vec<usize> = fit.passes.iter().cloned().flatten().collect();
         prop_assert_eq!(made, (0..plan.renditions.len()).collect::<Vec<_>>());
         prop_assert!(fit.passes.iter().all(|pass| !pass.is_empty()));
-        let needed = fit.passes.iter().map(|pass| plan.memory_bytes(&source, pass.clone(), fit.threads)).max();
+        let needed = fit.passes.iter().map(|pass| plan.memory_estimate(&source, pass.clone(), fit.threads)).max();
         prop_assert_eq!(needed, Some(fit.needed));
         let roomy = plan.fit(&source, Some((limit + more) * MIB));
         prop_assert!(roomy.fits() || !fit.fits());
