@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use reelpool_protocol::manifest::FILE_NAME;
-use reelpool_protocol::{JobId, Ladder, Manifest, Source};
+use reelpool_protocol::{JobId, Ladder, Manifest, Profile, Source};
 use reelpool_spool::Store;
 
 use super::masters::source;
@@ -34,7 +34,7 @@ pub fn done_masters(folder: &Folder, output: &Path, default_ladder: &Ladder) -> 
             None => default_ladder.clone(),
         };
         let source = source(&key, &seen.version);
-        let job = JobId::of(&source, &ladder);
+        let job = JobId::of(&source, &ladder, &Profile::default());
         let manifest =
             store.get(&format!("{}/{FILE_NAME}", job.output_prefix(&source)), MAX_MANIFEST).ok()??;
         let manifest = serde_json::from_slice(&manifest).ok()?;
@@ -63,7 +63,7 @@ mod tests {
 
         let source = source("a b.mp4", &folder.look("a b.mp4").unwrap().version);
         let ladder: Ladder = "240p".parse().unwrap();
-        let job = JobId::of(&source, &ladder);
+        let job = JobId::of(&source, &ladder, &Profile::default());
         let manifest = Manifest {
             format: FORMAT,
             job_id: job,
@@ -71,6 +71,7 @@ mod tests {
             worker: "w".into(),
             source: source.clone(),
             ladder,
+            profile: Profile::default(),
             master: MasterInfo {
                 bytes: 7,
                 width: 2,

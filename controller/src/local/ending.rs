@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reelpool_core::Timestamp;
-use reelpool_protocol::{JobId, JobRequest, Ladder, message};
+use reelpool_protocol::{JobId, JobRequest, Ladder, Profile, message};
 use reelpool_spool::{DeadLetter, SpoolError};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -97,7 +97,7 @@ impl Up {
             let jobs = jobs_of(letter);
             for job in jobs {
                 let ladder = job.ladder.as_ref().unwrap_or(default_ladder);
-                let id = JobId::of(&job.source, ladder);
+                let id = JobId::of(&job.source, ladder, &Profile::default());
                 self.summary.given_up(Some(id), Some(&job.source), &letter.reason, &letter.detail);
             }
         }

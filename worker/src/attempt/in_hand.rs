@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use reelpool_media::{MediaError, RenditionFile};
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, MasterInfo, Rendition, Timings};
-use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use reelpool_spool::AttemptDir;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ pub(super) struct InHand {
     pub(super) job_id: JobId,
     pub(super) source: Source,
     pub(super) ladder: Ladder,
+    pub(super) profile: Profile,
     /// This attempt's name: no other attempt of any worker has it.
     pub(super) attempt: String,
     pub(super) since: Instant,

@@ -101,12 +101,14 @@ impl<'a> Steps<'a> {
     async fn claim(&mut self, job: usize, regardless: bool) -> Result<Fact, Failure> {
         let desk = self.desk;
         let request = self.jobs.get(job).cloned();
-        let JobRequest { source, ladder } = request.ok_or_else(|| out_of_order("that job"))?;
+        let JobRequest { source, ladder, profile } = request.ok_or_else(|| out_of_order("that job"))?;
         let ladder = ladder.unwrap_or_else(|| desk.ladder.clone());
+        let profile = profile.unwrap_or_default();
         let job = InHand {
-            job_id: JobId::of(&source, &ladder),
+            job_id: JobId::of(&source, &ladder, &profile),
             source,
             ladder,
+            profile,
             attempt: Uuid::now_v7().simple().to_string(),
             since: Instant::now(),
             timings: Timings::default(),
@@ -129,7 +131,7 @@ impl<'a> Steps<'a> {
         }
         if job.source.version.is_none() && job.source.etag.is_none() {
             job.source = desk.masters.identify(&job.source).await?;
-            job.job_id = JobId::of(&job.source, &job.ladder);
+            job.job_id = JobId::of(&job.source, &job.ladder, &job.profile);
             desk.state.begin_job(job.job_id, &job.attempt, &job.source);
         }
         if committed(&*desk.outputs, job).await?.is_none() {
@@ -264,6 +266,7 @@ impl<'a> Steps<'a> {
             worker: desk.state.worker().to_owned(),
             source: job.source.clone(),
             ladder: job.ladder.clone(),
+            profile: job.profile.clone(),
             master: made.master.clone(),
             renditions: renditions.clone(),
             warnings: made.warnings.clone(),

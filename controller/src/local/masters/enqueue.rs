@@ -38,7 +38,7 @@ pub fn enqueue(
     let identity = format!("{FOLDER_BUCKET}/{}:{key}/{}/{wanted}", key.len(), version.etag);
     let body = match ladder {
         None => s3_event(&source, &rfc3339(SystemTime::now())),
-        Some(ladder) => job_message(&JobRequest { source, ladder: Some(ladder) }),
+        Some(ladder) => job_message(&JobRequest { source, ladder: Some(ladder), profile: None }),
     };
     Ok(queue.send_once(&identity, &body, Duration::ZERO)?)
 }
