@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reelpool_media::{Engine, Limits, PlanOptions, Preset, Sandbox, Tools, arguments, plan};
-use reelpool_protocol::Ladder;
+use reelpool_media::{Engine, Limits, PlanOptions, Sandbox, Tools, arguments, plan};
+use reelpool_protocol::{Ladder, Profile};
 use reelpool_spool::{Queue, QueueOptions};
 use reelpool_tests::clips::{self, Clip};
 use reelpool_tests::{Emulator, Process, worker};
@@ -48,7 +48,7 @@ async fn bare_arguments(clip: &Path) -> Vec<std::ffi::OsString> {
     let tools = Tools::find(None, None).unwrap();
     let engine = Engine { tools, sandbox: Sandbox::Off, limits: Limits::default() };
     let source = engine.probe(clip).await.unwrap();
-    let options = PlanOptions { preset: Preset::default(), threads: engine.limits.threads };
+    let options = PlanOptions { profile: Profile::default(), threads: engine.limits.threads };
     let plan = plan(&source, &LADDER.parse::<Ladder>().unwrap(), &options);
     arguments(&plan, source.container, clip, &engine.limits)
 }

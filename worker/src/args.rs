@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use reelpool_media::Preset;
 use reelpool_protocol::location::endpoint_url;
+use reelpool_protocol::profile::Preset;
 use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 use crate::events::Events;

@@ -7,8 +7,9 @@ mod steps;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Engine, Preset};
+use reelpool_media::Engine;
 use reelpool_protocol::event::Outcome;
+use reelpool_protocol::profile::Preset;
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{Ladder, Location, WorkerEvent};
 use reelpool_spool::Scratch;

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::encoder;
 use crate::limits::Limits;
-use crate::plan::{AUDIO_KBPS, KEY_FRAME_SECONDS, Plan, Planned};
+use crate::plan::{KEY_FRAME_SECONDS, Plan, Planned};
 use crate::probe::file_url;
 use crate::sniff::Container;
 
@@ -33,7 +34,9 @@ pub fn arguments(plan: &Plan, container: Container, input: &Path, limits: &Limit
     for i in 0..plan.renditions.len() {
         args.pairs(&[("-map", &format!("[v{i}]"))]);
     }
-    args.pairs(&[("-c:v", "libx264"), ("-preset", plan.preset.name()), ("-crf", "22")]);
+    for (option, value) in encoder::options(plan.encoder, plan.threads) {
+        args.pairs(&[(option, &value)]);
+    }
     for (i, Planned { max_kbps, .. }) in plan.renditions.iter().enumerate() {
         args.pairs(&[
             (&format!("-maxrate:v:{i}"), &format!("{max_kbps}k")),
@@ -41,16 +44,15 @@ pub fn arguments(plan: &Plan, container: Container, input: &Path, limits: &Limit
         ]);
     }
     // The graph has made the rate constant; ffmpeg's own way to do so would fill up from zero to the first frame.
-    args.add("-fps_mode passthrough -profile:v high -pix_fmt yuv420p -sc_threshold 0");
+    args.add("-fps_mode passthrough -pix_fmt yuv420p");
     args.pairs(&[
         ("-threads", &threads),
-        // The forced key frames are the grid; this only keeps x264 from setting others between them.
-        ("-g", &(frames_a_grid(plan) * 2).to_string()),
+        ("-g", &encoder::key_frame_distance(plan.encoder, frames_a_grid(plan)).to_string()),
         ("-force_key_frames", &format!("expr:gte(t,n_forced*{KEY_FRAME_SECONDS})")),
     ]);
     if let Some(audio) = &plan.audio {
         args.pairs(&[("-map", &format!("0:{}", audio.index))]);
-        args.add(&format!("-c:a aac -b:a {AUDIO_KBPS}k"));
+        args.add(&format!("-c:a aac -b:a {}k", audio.kbps));
         args.add("-ac 2 -ar 48000 -af aresample=async=1000:first_pts=0");
     }
     // tee does not tell the encoders that MP4 wants their headers apart.

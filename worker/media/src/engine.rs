@@ -45,6 +45,10 @@ impl Engine {
         progress: impl FnMut(Progress) + Send,
         cancel: impl Future<Output = ()> + Send,
     ) -> Result<Transcoded, MediaError> {
-        transcode::transcode(self, &transcode::Job { input, source, plan, out_dir }, progress, cancel).await
+        self.tools.check(plan.encoder)?;
+        let job = transcode::Job { input, source, plan, out_dir };
+        let mut done = transcode::transcode(self, &job, progress, cancel).await?;
+        done.warnings.extend(plan.notes.iter().cloned());
+        Ok(done)
     }
 }

@@ -12,6 +12,7 @@
 
 mod arguments;
 mod child;
+mod encoder;
 mod engine;
 mod error;
 mod limits;
@@ -32,7 +33,7 @@ pub use arguments::arguments;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{AudioPlan, Plan, PlanOptions, Planned, Preset, PresetError, ToneMap, plan};
+pub use plan::{AudioPlan, Plan, PlanOptions, Planned, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;

@@ -49,7 +49,12 @@ fn timed(source: &mut Source, base: &str, fps: f64) {
 }
 
 fn options() -> PlanOptions {
-    PlanOptions { preset: Preset::default(), threads: 2 }
+    PlanOptions { profile: Profile::default(), threads: 2 }
+}
+
+/// The default options with a profile of one's own.
+fn with(profile: &str) -> PlanOptions {
+    PlanOptions { profile: Profile::from_json(profile).unwrap(), ..options() }
 }
 
 fn sizes(source: &Source, ladder: &str) -> Vec<(String, u32, u32)> {
@@ -137,7 +142,7 @@ fn what_the_picture_needs() {
     timed(&mut source, "240/1", 240.0);
     let plan = plan(&source, &Ladder::default(), &PlanOptions { threads: 0, ..options() });
     let map = ToneMap { transfer: "smpte2084", primaries: "bt2020", matrix: "bt2020c" };
-    assert_eq!((plan.tone_map, plan.audio), (Some(map), Some(AudioPlan { index: 3 })));
+    assert_eq!((plan.tone_map, plan.audio), (Some(map), Some(AudioPlan { index: 3, kbps: 128 })));
     assert!(plan.deinterlace && plan.drop_frames_first);
     assert_eq!(plan.threads, 1);
 }
@@ -158,10 +163,39 @@ fn bit_rates_follow_size_and_rate() {
 }
 
 #[test]
-fn presets_are_known_by_name() {
-    assert_eq!("medium".parse::<Preset>().unwrap().name(), "medium");
-    assert_eq!("Medium".parse::<Preset>(), Err(PresetError));
-    assert!(Preset::NAMES.contains(&Preset::default().name()));
+fn the_profile_decides_encoder_and_rates() {
+    let mut source = master(1920, 1080);
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2 });
+    let own = r#"{"video":{"codec":"av1","preset":"4","crf":63,"maxKbps":{"720p":900,"90p":800}},"audio":{"kbps":96}}"#;
+    let own = plan(&source, &"1080p,720p".parse().unwrap(), &with(own));
+    assert_eq!(own.encoder, Encoder::SvtAv1 { preset: 4, crf: 63 });
+    let rates: Vec<_> = own.renditions.iter().map(|r| (r.name.as_str(), r.max_kbps)).collect();
+    assert_eq!(rates, [("1080p", 8000), ("720p", 900)]);
+    assert_eq!(own.audio, Some(AudioPlan { index: 1, kbps: 96 }));
+    assert_eq!(own.largest_output_bytes(&source), (8000 + 900 + 2 * 96) * 1250);
+    // A rung of its own size has its own rate too.
+    let small = plan(&master(160, 90), &Ladder::default(), &with(r#"{"video":{"maxKbps":{"90p":800}}}"#));
+    assert_eq!((small.renditions[0].name.as_str(), small.renditions[0].max_kbps), ("90p", 800));
+}
+
+#[test]
+fn what_av1_cannot_make_is_left_out_or_made_by_x264() {
+    let av1 = with(r#"{"video":{"codec":"av1"}}"#);
+    let made = |source: &Source, ladder: &str| {
+        let plan = plan(source, &ladder.parse().unwrap(), &av1);
+        let names = plan.renditions.into_iter().map(|r| r.name).collect::<Vec<_>>().join(",");
+        (plan.encoder.codec(), names, plan.notes.join(";"))
+    };
+    let table = [
+        ((1920, 1080), "1080p,64p,48p", ("av1", "1080p,64p", "48p is too small for av1: left out")),
+        ((1920, 1080), "62p,48p", ("h264", "62p,48p", "62p, 48p is too small for av1: made as h264")),
+        ((62, 400), "720p", ("h264", "62p", "62p is too small for av1: made as h264")),
+        ((64, 400), "720p", ("av1", "64p", "")),
+    ];
+    for ((width, height), ladder, (codec, names, notes)) in table {
+        let expected = (codec, names.to_owned(), notes.to_owned());
+        assert_eq!(made(&master(width, height), ladder), expected, "{width}x{height} {ladder}");
+    }
 }
 
 #[test]

@@ -214,7 +214,8 @@ impl<'a> Steps<'a> {
         let mut engine = desk.engine.clone();
         let deadline = engine.limits.deadline_for(source.pixels_in_all());
         engine.limits.deadline = Some(may_take.map_or(deadline, |may_take| deadline.min(may_take)));
-        let options = PlanOptions { preset: desk.preset, threads: desk.engine.limits.threads };
+        let profile = job.profile.with_x264_preset(desk.preset).unwrap_or_else(|| job.profile.clone());
+        let options = PlanOptions { profile, threads: desk.engine.limits.threads };
         let plan: Plan = plan(source, &job.ladder, &options);
         let out = job.dir()?.join("out");
         tokio::fs::create_dir(&out).await.map_err(|error| local("make the output folder", error))?;

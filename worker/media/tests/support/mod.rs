@@ -8,6 +8,7 @@ use std::time::Duration;
 use reelpool_media::{
     Engine, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
 };
+use reelpool_protocol::Profile;
 use serde_json::Value;
 
 /// The engine as the worker has it.
@@ -26,7 +27,8 @@ pub fn free_engine() -> Engine {
 
 /// A plan that costs little.
 pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
-    let options = PlanOptions { preset: "ultrafast".parse().unwrap(), threads: 2 };
+    let profile = Profile::default().with_x264_preset("ultrafast".parse().unwrap()).unwrap();
+    let options = PlanOptions { profile, threads: 2 };
     plan(source, &ladder.parse().unwrap(), &options)
 }
 
