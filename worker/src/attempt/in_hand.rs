@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use reelpool_media::{MediaError, RenditionFile};
+use reelpool_media::MediaError;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, MasterInfo, Rendition, Timings};
+use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, Timings};
 use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use reelpool_spool::AttemptDir;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::claim::Claim;
-use crate::hex::hex;
 use crate::job::Failure;
+use crate::made::Made;
 use crate::store::{Outputs, StoreError};
 
 /// What an overloaded or ailing machine can bring about too: final only when it was met before.
@@ -25,7 +24,10 @@ pub(super) struct InHand {
     pub(super) job_id: JobId,
     pub(super) source: Source,
     pub(super) ladder: Ladder,
+    /// What tells the job from others of the same master and ladder.
     pub(super) profile: Profile,
+    /// The same as this worker makes it.
+    pub(super) as_made: Profile,
     /// This attempt's name: no other attempt of any worker has it.
     pub(super) attempt: String,
     pub(super) since: Instant,
@@ -38,14 +40,6 @@ pub(super) struct InHand {
     /// This attempt's claim on the job, once it may stand in the store.
     pub(super) claim: Option<Claim>,
     pub(super) outcome: Option<Outcome>,
-}
-
-/// What the transcode made.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) master: MasterInfo,
-    pub(super) files: Vec<(PathBuf, Rendition)>,
-    pub(super) warnings: Vec<String>,
 }
 
 impl InHand {
@@ -114,35 +108,6 @@ pub(super) async fn committed(outputs: &dyn Outputs, job: &InHand) -> Result<Opt
 /// A failure of this machine, not of the job.
 pub(super) fn local(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::transient("local_io", format!("cannot {what}: {error}"))
-}
-
-/// A rendition's entry in the manifest; `base` is its folder relative to the manifest.
-pub(super) fn describe(file: RenditionFile, base: &str) -> std::io::Result<(PathBuf, Rendition)> {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let rendition = Rendition {
-        path: format!("{base}/{name}"),
-        width: file.width,
-        height: file.height,
-        frames: file.frames,
-        duration_ms: file.duration_ms,
-        bytes: file.bytes,
-        sha256: sha256(&file.path)?,
-        audio: file.audio,
-        name: file.name,
-    };
-    Ok((file.path, rendition))
-}
-
-fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = std::fs::File::open(path)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&buffer[..n]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Plan, PlanOptions, Progress, Transcoded, plan};
+use reelpool_media::{Plan, PlanOptions, Progress, plan};
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{ATTEMPTS, FORMAT, Manifest, Timings};
+use reelpool_protocol::manifest::{ATTEMPTS, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{JobId, JobRequest, Source};
@@ -14,9 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Desk;
-use super::in_hand::{InHand, Made, committed, describe, local, out_of_order};
+use super::in_hand::{InHand, committed, local, out_of_order};
 use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
+use crate::made::{Asked, Made};
 use crate::queue::Received;
 use crate::state::{Advance, millis};
 use crate::store::{Outputs, PutIfAbsent};
@@ -103,12 +104,16 @@ impl<'a> Steps<'a> {
         let request = self.jobs.get(job).cloned();
         let JobRequest { source, ladder, profile } = request.ok_or_else(|| out_of_order("that job"))?;
         let ladder = ladder.unwrap_or_else(|| desk.ladder.clone());
-        let profile = profile.unwrap_or_default();
+        let (profile, as_made) = match profile {
+            Some(own) => (own.clone(), own),
+            None => (desk.profile.profile().clone(), desk.profile.as_made().clone()),
+        };
         let job = InHand {
             job_id: JobId::of(&source, &ladder, &profile),
             source,
             ladder,
             profile,
+            as_made,
             attempt: Uuid::now_v7().simple().to_string(),
             since: Instant::now(),
             timings: Timings::default(),
@@ -214,8 +219,7 @@ impl<'a> Steps<'a> {
         let mut engine = desk.engine.clone();
         let deadline = engine.limits.deadline_for(source.pixels_in_all());
         engine.limits.deadline = Some(may_take.map_or(deadline, |may_take| deadline.min(may_take)));
-        let profile = job.profile.with_x264_preset(desk.preset).unwrap_or_else(|| job.profile.clone());
-        let options = PlanOptions { profile, threads: desk.engine.limits.threads };
+        let options = PlanOptions { profile: job.as_made.clone(), threads: desk.engine.limits.threads };
         let plan: Plan = plan(source, &job.ladder, &options);
         let out = job.dir()?.join("out");
         tokio::fs::create_dir(&out).await.map_err(|error| local("make the output folder", error))?;
@@ -225,15 +229,9 @@ impl<'a> Steps<'a> {
         };
         let never = std::future::pending();
         let made = engine.transcode(&job.master_path()?, source, &plan, &out, progress, never).await;
-        let Transcoded { renditions, warnings, master } =
-            made.map_err(|error| Failure::of_media(&error, receives))?;
-        let base = format!("{ATTEMPTS}/{}", job.attempt);
-        let files = tokio::task::spawn_blocking(move || {
-            renditions.into_iter().map(|file| describe(file, &base)).collect::<std::io::Result<Vec<_>>>()
-        });
-        let files = files.await.map_err(|error| local("read the renditions", error))?;
-        let files = files.map_err(|error| local("read the renditions", error))?;
-        job.made = Some(Made { master, files, warnings });
+        let transcoded = made.map_err(|error| Failure::of_media(&error, receives))?;
+        let made = Made::of(transcoded, format!("{ATTEMPTS}/{}/", job.attempt)).await;
+        job.made = Some(made.map_err(|error| local("read the renditions", error))?);
         job.timings.transcode_ms = millis(start.elapsed());
         Ok(Fact::Done)
     }
@@ -259,23 +257,18 @@ impl<'a> Steps<'a> {
         desk.state.stage(Stage::Committing);
         desk.masters.check(&job.source).await?;
         let made = job.made.as_ref().ok_or_else(|| out_of_order("renditions"))?;
-        let renditions: Vec<_> = made.files.iter().map(|(_, rendition)| rendition.clone()).collect();
-        let manifest = Manifest {
-            format: FORMAT,
+        let manifest = made.manifest(&Asked {
             job_id: job.job_id,
-            attempt: job.attempt.clone(),
-            worker: desk.state.worker().to_owned(),
-            source: job.source.clone(),
-            ladder: job.ladder.clone(),
-            profile: job.profile.clone(),
-            master: made.master.clone(),
-            renditions: renditions.clone(),
-            warnings: made.warnings.clone(),
+            attempt: &job.attempt,
+            worker: desk.state.worker(),
+            source: &job.source,
+            ladder: &job.ladder,
+            profile: &job.as_made,
             timings: job.timings,
-        };
+        });
         let text =
             serde_json::to_vec_pretty(&manifest).map_err(|error| local("write the manifest", error))?;
-        let warnings = made.warnings.clone();
+        let Manifest { renditions, warnings, .. } = manifest;
         // From here on this attempt's outputs may be the outputs, even if the answer is lost.
         job.unclaimed = false;
         let ours = self.write_manifest(&text).await?;

@@ -7,13 +7,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reelpool_media::{Engine, Limits, Sandbox, Tools};
-use reelpool_protocol::Location;
+use reelpool_protocol::{Location, Profile};
 use reelpool_spool::Scratch;
 use reelpool_spool::scratch::MARK;
 use reelpool_worker::attempt::Desk;
 use reelpool_worker::events::Events;
 use reelpool_worker::hold::Heartbeat;
 use reelpool_worker::metrics::Metrics;
+use reelpool_worker::profile::OwnProfile;
 use reelpool_worker::queue::{Queue, QueueError, SpoolQueue};
 use reelpool_worker::run::run;
 use reelpool_worker::shutdown::Shutdown;
@@ -107,7 +108,7 @@ impl World {
             scratch,
             engine: engine(),
             ladder: ladder(),
-            preset: "ultrafast".parse().unwrap(),
+            profile: OwnProfile::new(Profile::default(), Some("ultrafast".parse().unwrap())).unwrap(),
         };
         Worker { world: Arc::clone(self), desk, setup: setup.clone(), scratch: path }
     }

@@ -1,6 +1,10 @@
-//! Any text as a profile: reading must not panic, and what is read must come back as it was.
+//! Any text as a profile, in JSON and in YAML: reading must not panic, and what is read must come back as it was.
 
 #![no_main]
+
+// Without the rest of the worker, which would take minutes to build.
+#[path = "../../../src/profile/yaml.rs"]
+mod yaml;
 
 use libfuzzer_sys::fuzz_target;
 use reelpool_protocol::Profile;
@@ -14,9 +18,16 @@ fuzz_target!(|text: &[u8]| {
         Ok(profile) => check(&profile),
         Err(error) => {
             check_words(&error.to_string());
-            // It may not be JSON at all, but what is refused in JSON is in it.
             let mut reader = serde_json::Deserializer::from_str(text);
             assert!(error.locate(&mut reader).is_some(), "not found: {error}");
+        }
+    }
+    match yaml::from_yaml(text) {
+        Ok(profile) => check(&profile),
+        Err(error) => {
+            check_words(&error.to_string());
+            let found = !matches!(error, yaml::YamlError::Wrong { place: None, .. });
+            assert!(found, "not found: {error}");
         }
     }
 });
