@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the program's help text")]
 
+mod transcode;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,6 +15,8 @@ use reelpool_protocol::{Ladder, Location, QueueUrl};
 use crate::events::Events;
 use crate::telemetry::LogFormat;
 use crate::token::DrainToken;
+
+pub use transcode::TranscodeArgs;
 
 /// Takes transcoding jobs from a queue, one at a time.
 #[derive(Debug, Parser)]
@@ -28,6 +32,17 @@ pub struct Cli {
 pub enum Command {
     /// Take jobs from the queue until told to stop.
     Run(Box<RunArgs>),
+    /// Transcode one video, by hand.
+    #[command(long_about = "\
+Transcodes one video, by hand: FILE becomes renditions in DIR, and DIR/manifest.json tells of them. It goes the same way \
+as a job of the queue.
+
+Nothing that is half made is left behind: what is in DIR at the end is whole, and the manifest is written last.
+
+Exit code: 0 renditions and manifest are there; 1 the video was refused, or will always fail; 2 wrong usage; 3 another \
+time may end otherwise (a full disk, Ctrl-C, no ffmpeg). For all but 0 the last line on standard error is \
+`error: <reason>: <what to do>`.")]
+    Transcode(Box<TranscodeArgs>),
     /// Print a profile, with everything that it leaves to the default, as JSON.
     Profile(ProfileArgs),
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reelpool_media::sandbox;
 use reelpool_worker::args::{Cli, Command};
-use reelpool_worker::{profile, start};
+use reelpool_worker::{profile, start, transcode};
 
 fn main() -> ExitCode {
     // A child that is to become ffmpeg comes through here to lock itself in first.
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Run(args) => start::main(*args),
+        Command::Transcode(args) => transcode::main(&args),
         Command::Profile(args) => profile::main(&args),
     }
 }

@@ -165,7 +165,8 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
     Ok(())
 }
 
-fn engine(args: &MediaArgs) -> Result<Engine, StartError> {
+/// ffmpeg, as the options say.
+pub(crate) fn engine(args: &MediaArgs) -> Result<Engine, StartError> {
     let tools = Tools::find(args.ffmpeg.as_deref(), args.ffprobe.as_deref())?;
     let exe = std::env::current_exe().map_err(system("find the own program"))?;
     let mut limits = Limits { deadline: args.deadline.map(Duration::from_secs), ..Limits::default() };
@@ -238,7 +239,8 @@ fn exit_with(parent: u32) -> Result<(), StartError> {
     Err(system("go on")(io::Error::other("the parent process has died")))
 }
 
-fn host_name() -> String {
+/// The name of this machine.
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { format!("worker-{}", std::process::id()) } else { name }
 }
