@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reelpool_media::{Engine, Limits, PlanOptions, Sandbox, Tools, arguments, plan};
+use reelpool_media::arguments::{PIECES, Share, encode};
+use reelpool_media::{Engine, Limits, Piece, PlanOptions, Sandbox, Tools, plan};
 use reelpool_protocol::{Ladder, Profile};
 use reelpool_spool::{Queue, QueueOptions};
 use reelpool_tests::clips::{self, Clip};
@@ -50,11 +51,14 @@ async fn bare_arguments(clip: &Path) -> Vec<std::ffi::OsString> {
     let source = engine.probe(clip).await.unwrap();
     let options = PlanOptions { profile: Profile::default(), threads: engine.limits.threads };
     let plan = plan(&source, &LADDER.parse::<Ladder>().unwrap(), &options);
-    arguments(&plan, source.container, clip, &engine.limits)
+    let renditions = 0..plan.renditions.len();
+    let share = Share { number: 0, piece: Piece::WHOLE, renditions, sound: plan.audio.is_some() };
+    encode(&plan, &source, clip, &share, &engine.limits)
 }
 
 fn run_bare(args: &[std::ffi::OsString]) -> Duration {
     let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join(PIECES)).unwrap();
     let start = Instant::now();
     let status = Command::new("ffmpeg")
         .args(args)

@@ -11,11 +11,13 @@
 )]
 
 pub mod binaries;
+pub mod browser;
 pub mod clips;
 pub mod crew;
 pub mod emulator;
 pub mod fleet_log;
 pub mod machine;
+pub mod media_server;
 pub mod probe;
 pub mod process;
 pub mod results;

@@ -73,7 +73,10 @@ impl Machine {
     #[must_use]
     pub fn up_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binaries::reelpool());
-        command.arg("up").arg("--data").arg(self.data()).arg("--worker").arg(binaries::reelpool_worker());
+        command.arg("up").arg("--data").arg(self.data());
+        if !arguments.iter().any(|argument| argument.starts_with("--worker=")) {
+            command.arg("--worker").arg(binaries::reelpool_worker());
+        }
         for (option, value) in [("--preset", "ultrafast"), ("--zero-after", "1")] {
             if !arguments.iter().any(|argument| argument.starts_with(option)) {
                 command.args([option, value]);

@@ -2,6 +2,7 @@
 //! worker must stop.
 
 mod in_hand;
+mod pieces;
 mod steps;
 
 use std::sync::Arc;
@@ -110,6 +111,7 @@ impl Desk {
             }
             // The job is over; its message is settled when the others are.
             Fact::Failed(failure) if failure.permanent && *action != Action::Parse => {
+                steps.forget_pieces().await;
                 steps.leave().await;
                 self.end_job(steps, Some(failed(failure)));
             }
@@ -138,6 +140,9 @@ impl Desk {
                 tracing::warn!("the store is slow: the job is handed back before its leavings are removed");
             }
         } else {
+            if matches!(action, Action::DeadLetter(_)) {
+                steps.forget_pieces().await;
+            }
             steps.leave().await;
         }
         hold.release().await;

@@ -46,6 +46,10 @@ impl Outputs for Aged {
         panic!("a claim publishes nothing")
     }
 
+    async fn retrieve(&self, _: &str, _: &Path) -> Result<bool, StoreError> {
+        panic!("a claim is read, not retrieved")
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
         let mut objects = self.objects.lock().unwrap();
         if objects.contains_key(key) {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use reelpool_media::{Engine, Plan, PlanOptions, plan};
+use reelpool_media::{Engine, Job, KeepNothing, Plan, PlanOptions, plan};
 use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::manifest::{Rendition, Timings};
 use reelpool_protocol::{JobId, Source};
@@ -119,7 +119,8 @@ async fn transcode(
     mut stop: impl Future<Output = ()> + Send + Unpin,
 ) -> Result<Made, TranscodeError> {
     let out = place.workshop()?;
-    let transcoded = engine.transcode(&master.path, media, plan, &out, screen.advance(), &mut stop).await?;
+    let job = Job { input: &master.path, source: media, plan, out_dir: &out };
+    let transcoded = engine.transcode(&job, &KeepNothing, screen.advance(), &mut stop).await?;
     screen.step("finishing");
     tokio::select! {
         biased;

@@ -58,11 +58,11 @@ pub enum UpError {
         /// How it ended.
         how: String,
     },
-    /// The first worker ended before it was ready, and said why.
+    /// All workers ended before any was ready, and the last of them said why.
     #[error("{0}")]
     WorkerSaid(String),
-    /// The first worker ended before it was ready, and did not say why.
-    #[error("the first worker {how} before it was ready: its log says why: {}", log.display())]
+    /// All workers ended before any was ready, and the last of them did not say why.
+    #[error("no worker can start: the last one {how} before it was ready: its log says why: {}", log.display())]
     WorkerEnded {
         /// How, such as `ended with exit code 1`.
         how: String,

@@ -332,8 +332,8 @@ impl Up {
             }
             return Ok(());
         }
-        // The very first worker cannot start: another one could not either.
-        if !self.fleet.any_was_ready && ended.code.is_some() {
+        // None has ever been ready and none is left that may become so: another one could not start either.
+        if !self.fleet.any_was_ready && self.fleet.members.is_empty() && ended.code.is_some() {
             return Err(match ended.error {
                 Some(said) => UpError::WorkerSaid(said),
                 None => UpError::WorkerEnded { how: ended.how(), log: ended.log },

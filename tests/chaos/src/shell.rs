@@ -100,6 +100,9 @@ pub async fn run<S: Shell>(mut shell: S, work: &[Job], mut verdict: Verdict) -> 
         for folder in shell.logs() {
             keep(&folder, &kept);
         }
+        for broken in verdict.broken() {
+            eprintln!("{} {}: {broken}", verdict.shell, verdict.seed);
+        }
         eprintln!("the logs are kept in {}", kept.display());
     }
     verdict

@@ -15,7 +15,8 @@ use crate::contract;
 contract!(
     OutputsUnderTest,
     what_is_published_is_there_whole,
-    a_large_file_is_published_whole,
+    a_large_file_is_published_and_retrieved_whole,
+    what_is_not_there_is_not_retrieved,
     what_is_not_there_reads_as_nothing,
     the_first_manifest_stays,
     of_many_writers_one_wins,
@@ -87,7 +88,7 @@ async fn what_is_published_is_there_whole(on: &OutputsUnderTest) {
     assert_eq!(on.keys().await, ["a.mp4/job/attempts/1/720p.mp4"], "and nothing else");
 }
 
-async fn a_large_file_is_published_whole(on: &OutputsUnderTest) {
+async fn a_large_file_is_published_and_retrieved_whole(on: &OutputsUnderTest) {
     // More than one part of a multipart upload, and not a round number.
     let bytes: Vec<u8> = (0..20_000_003_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     on.outputs.publish(&on.file(&bytes), "large.mp4").await.unwrap();
@@ -101,6 +102,21 @@ async fn a_large_file_is_published_whole(on: &OutputsUnderTest) {
     };
     assert!(found == bytes, "{} bytes of {}", found.len(), bytes.len());
     assert_eq!(on.keys().await, ["large.mp4"]);
+    let into = on.scratch.path().join("retrieved");
+    assert!(on.outputs.retrieve("large.mp4", &into).await.unwrap());
+    assert!(std::fs::read(&into).unwrap() == bytes);
+    // What is written over is not the store's.
+    std::fs::write(&into, "other").unwrap();
+    let again = on.scratch.path().join("again");
+    assert!(on.outputs.retrieve("large.mp4", &again).await.unwrap());
+    assert!(std::fs::read(&again).unwrap() == bytes);
+    on.outputs.retrieve("large.mp4", &again).await.unwrap_err();
+}
+
+async fn what_is_not_there_is_not_retrieved(on: &OutputsUnderTest) {
+    let into = on.scratch.path().join("retrieved");
+    assert!(!on.outputs.retrieve("a/pieces/00000-720p.mp4", &into).await.unwrap());
+    assert!(!into.exists());
 }
 
 async fn what_is_not_there_reads_as_nothing(on: &OutputsUnderTest) {

@@ -67,9 +67,8 @@ fn a_disk_that_fills_while_transcoding_loses_nothing() {
     let mut running = up(&["--preset", "slow"]);
     running.wait_until("ffmpeg writes", LONG, |_| {
         let scratch = results::files(&disk.data().join("scratch"));
-        scratch
-            .iter()
-            .any(|file| file.ends_with("720p.mp4") && file.metadata().is_ok_and(|meta| meta.len() > 0))
+        let is_720p = |file: &Path| file.to_string_lossy().ends_with("720p.mp4");
+        scratch.iter().any(|file| is_720p(file) && file.metadata().is_ok_and(|meta| meta.len() > 0))
     });
     let filler = disk.data().join("filler");
     fill(&filler);

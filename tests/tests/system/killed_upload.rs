@@ -54,7 +54,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, limit: u64) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Noise for so long that its rendition is larger than one part: 100 s at 1.5 Mbit/s, the most that 360p gets.
+/// Noise for so long that its rendition is larger than one part, and not so long that it is made in pieces: 70 s at 2.4
+/// Mbit/s, the most that 480p gets.
 fn noise(folder: &TempDir) -> PathBuf {
     let run = |arguments: &str, into: &str| {
         let path = folder.path().join(into);
@@ -64,10 +65,10 @@ fn noise(folder: &TempDir) -> PathBuf {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         path
     };
-    let two_seconds = "-f lavfi -i color=gray:s=640x360:r=30:d=2 -vf noise=alls=100:allf=t -c:v libx264 \
+    let two_seconds = "-f lavfi -i color=gray:s=854x480:r=30:d=2 -vf noise=alls=100:allf=t -c:v libx264 \
                        -preset ultrafast -crf 30 -pix_fmt yuv420p";
     let _ = run(two_seconds, "two.mp4");
-    run("-stream_loop 49 -i two.mp4 -c copy", "noise.mp4")
+    run("-stream_loop 34 -i two.mp4 -c copy", "noise.mp4")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +80,7 @@ async fn the_next_attempt_removes_what_a_worker_killed_in_an_upload_left() {
     }
     let crew = |port: u16| {
         let endpoint = format!("http://127.0.0.1:{port}");
-        Crew::start(1, "360p", |command| {
+        Crew::start(1, "480p", |command| {
             command.args(["--queue-url", &queue.url, "--endpoint-url", &endpoint]);
             command.args(["--masters", "s3://cats", "--output", "s3://renditions/out"]);
             command.args(["--preset", "ultrafast", "--visibility-timeout", "5"]);

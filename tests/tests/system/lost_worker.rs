@@ -1,10 +1,12 @@
 //! A worker that dies or hangs with a job in hand: another one does the job, and a reader never sees a mix.
 
+use std::os::unix::fs::PermissionsExt;
+
 use reelpool_tests::clips::Clip;
 use reelpool_tests::probe::probe;
 use reelpool_tests::process::processes;
 use reelpool_tests::results::{assert_nothing_else, published};
-use reelpool_tests::{Machine, Process};
+use reelpool_tests::{Machine, Process, binaries};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::LONG;
@@ -64,6 +66,28 @@ fn a_worker_that_hangs_loses_its_job_and_publishes_nothing() {
     let _ = up.wait(LONG).expect_code(0);
     assert_done_once(&machine);
     assert_eq!(self::attempts(&machine), attempts, "what was published stays");
+}
+
+#[test]
+fn one_that_cannot_start_does_not_end_those_that_can() {
+    let machine = Machine::new();
+    for name in ["a.mp4", "b.mp4"] {
+        machine.add(&CLIP.file(), name);
+    }
+    // The first to come fails at once, before another can be ready.
+    let script = machine.root().join("worker.sh");
+    let (lock, worker) = (machine.root().join("failed"), binaries::reelpool_worker());
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *--check*) ;; *) mkdir {} 2>/dev/null && exit 1 ;; esac\nexec {} \"$@\"\n",
+        lock.display(),
+        worker.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let worker = format!("--worker={}", script.display());
+    let ended = machine.up(&[&ARGUMENTS[..], &[&worker]].concat()).wait(LONG).expect_code(0);
+    assert!(lock.exists() && ended.stderr.contains("ended with exit code 1"), "{ended}");
+    assert_done_once(&machine);
 }
 
 fn attempts(machine: &Machine) -> Vec<String> {

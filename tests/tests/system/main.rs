@@ -8,6 +8,7 @@ mod disk_full;
 mod duplicates;
 mod hostile;
 mod kill_nine;
+mod killed_midway;
 mod killed_upload;
 mod lost_hold;
 mod lost_worker;

@@ -38,12 +38,3 @@ pub(crate) fn options(encoder: Encoder, threads: u32) -> Vec<(&'static str, Stri
     let first = [("-c:v", name(encoder).to_owned()), ("-preset", encoder.preset_name())];
     first.into_iter().chain(more).collect()
 }
-
-/// Frames from one key frame to the next at most, where the grid has one every `grid` frames. Forced key frames are
-/// x264's grid, and this only keeps it from setting others between them; SVT-AV1 knows nothing else.
-pub(crate) fn key_frame_distance(encoder: Encoder, grid: u64) -> u64 {
-    match encoder {
-        Encoder::X264 { .. } => grid * 2,
-        Encoder::SvtAv1 { .. } => grid,
-    }
-}

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use crate::error::MediaError;
 use crate::limits::Limits;
-use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::source::Source;
 use crate::tools::Tools;
-use crate::transcode::Transcoded;
+use crate::transcode::{Job, Keep, Transcoded};
 use crate::{probe, transcode};
 
 /// Everything that a probe and a transcode need beside the master.
@@ -30,25 +29,22 @@ impl Engine {
         probe::probe(self, input).await
     }
 
-    /// Turns the master at `input` into the renditions of `plan` in the existing, empty folder `out_dir` (both
-    /// absolute paths), one ffmpeg for all, and verifies each of them.
+    /// Turns a master into the renditions of its plan, one ffmpeg for all, and verifies each of them.
     ///
+    /// What is done of a long master is given to `keep` piece by piece, and what is found there is not done again.
     /// `progress` is called about once a second. When `cancel` ends, ffmpeg is killed at once and the result is
     /// [`MediaError::Cancelled`]; pass `std::future::pending()` for never. Dropping the future kills ffmpeg too.
-    /// After an error the folder may hold partial files; it is the caller's to empty.
+    /// After an error the output folder may hold partial files; it is the caller's to empty.
     pub async fn transcode(
         &self,
-        input: &Path,
-        source: &Source,
-        plan: &Plan,
-        out_dir: &Path,
+        job: &Job<'_>,
+        keep: &impl Keep,
         progress: impl FnMut(Progress) + Send,
         cancel: impl Future<Output = ()> + Send,
     ) -> Result<Transcoded, MediaError> {
-        self.tools.check(plan.encoder)?;
-        let job = transcode::Job { input, source, plan, out_dir };
-        let mut done = transcode::transcode(self, &job, progress, cancel).await?;
-        done.warnings.extend(plan.notes.iter().cloned());
+        self.tools.check(job.plan.encoder)?;
+        let mut done = transcode::transcode(self, job, keep, progress, cancel).await?;
+        done.warnings.extend(job.plan.notes.iter().cloned());
         Ok(done)
     }
 }

@@ -10,13 +10,14 @@
 //! A program that uses [`Sandbox::Via`] must call [`sandbox::main`] first thing in its own `main` when its first
 //! argument is [`sandbox::COMMAND`]: that is how a child locks itself in before it becomes ffmpeg.
 
-mod arguments;
+pub mod arguments;
 mod child;
 mod encoder;
 mod engine;
 mod error;
 mod limits;
 mod log;
+pub mod package;
 mod plan;
 mod probe;
 mod progress;
@@ -29,11 +30,10 @@ mod tools;
 mod transcode;
 mod verify;
 
-pub use arguments::arguments;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{AudioPlan, Plan, PlanOptions, Planned, ToneMap, plan};
+pub use plan::{AudioPlan, Grid, Piece, Plan, PlanOptions, Planned, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;
@@ -41,4 +41,4 @@ pub use scan::Picture;
 pub use sniff::Container;
 pub use source::{Audio, Rate, Source, Transfer, Video};
 pub use tools::Tools;
-pub use transcode::{RenditionFile, Transcoded};
+pub use transcode::{Job, Keep, KeepNothing, RenditionFile, Transcoded};

@@ -143,6 +143,23 @@ impl Log {
         }
     }
 
+    /// Takes the log of another child whose work is part of the same.
+    pub fn extend(&mut self, other: Self) {
+        self.tail.push_str(&other.tail);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            self.shorten();
+        }
+        self.errors = self.errors.saturating_add(other.errors);
+        self.first_error = self.first_error.take().or(other.first_error);
+        self.frame_size = self.frame_size.or(other.frame_size);
+        self.findings.extend(other.findings);
+    }
+
+    /// The errors so far mean nothing.
+    pub fn forget_errors(&mut self) {
+        (self.errors, self.first_error) = (0, None);
+    }
+
     /// Whether a line meant this.
     pub fn has(&self, finding: Finding) -> bool {
         self.findings.contains(&finding)

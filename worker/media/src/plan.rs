@@ -1,23 +1,18 @@
 //! The plan: which renditions a master gets, and how its picture and sound get there. Pure.
 
-use std::time::Duration;
-
 use reelpool_protocol::profile::Encoder;
 use reelpool_protocol::{Ladder, Profile};
 
 use crate::encoder;
 use crate::source::{Rate, Source, Transfer, Video};
+use crate::tools::Tools;
 
-/// No rendition has more frames a second than this (and a hair, so that 60000/1001 and its like are never halved).
-const MAX_FPS: f64 = 60.06;
-/// A master whose rate cannot be divided into bounds gets this one.
-const FASTEST: Rate = Rate { num: 60, den: 1 };
-/// Slide shows get at least this rate: a player's seek bar and the key frame grid need frames.
-const SLOWEST: Rate = Rate { num: 1, den: 1 };
-/// The rate of a single frame that tells none.
-const STILL: Rate = Rate { num: 25, den: 1 };
-/// Seconds between key frames, the same in every rendition.
-pub(crate) const KEY_FRAME_SECONDS: u32 = 2;
+mod grid;
+mod rate;
+
+pub use grid::{Grid, Piece};
+use rate::choose_rate;
+
 /// What every output file may hold beside its planned bits: index, the encoder's buffer, sound past the picture.
 const FILE_ALLOWANCE: u64 = 64 << 20;
 
@@ -41,14 +36,14 @@ pub struct Plan {
     pub deinterlace: bool,
     /// Turn HDR into SDR, after scaling down to the largest rendition.
     pub tone_map: Option<ToneMap>,
-    /// The one constant frame rate of all renditions.
-    pub rate: Rate,
-    /// The master has far more frames a second: drop them before they are scaled.
-    pub drop_frames_first: bool,
+    /// Where the frames of all renditions stand, and the pieces in which they are made.
+    pub grid: Grid,
     /// The renditions, largest first; at least one.
     pub renditions: Vec<Planned>,
-    /// The encoder of the picture.
+    /// The encoder of the picture: the profile's, or one that can make what that cannot.
     pub encoder: Encoder,
+    /// How all of it is made.
+    pub profile: Profile,
     /// What a person should know of it: renditions that cannot be made as the profile says.
     pub notes: Vec<String>,
     /// Threads of the decoder and of each encoder; at least 1.
@@ -101,9 +96,17 @@ impl Planned {
 }
 
 impl Plan {
+    /// A text that is the same for two plans whose pieces can stand beside each other, and different for others; `tools`
+    /// made them.
+    #[must_use]
+    pub fn fingerprint(&self, tools: &Tools) -> String {
+        // Threads change bits, and nothing that a decoder is told at the beginning.
+        format!("{} {:?}", tools.version, Self { threads: 0, ..self.clone() })
+    }
+
     /// The work in pixels: those of the master or, if more, those of the largest rendition.
     pub(crate) fn work_pixels(&self, source: &Source) -> u64 {
-        let frames = source.picture.duration_us() / self.rate.frame_us().max(1) + 1;
+        let frames = source.picture.duration_us() / self.grid.rate.frame_us().max(1) + 1;
         let largest = self.renditions.first().map_or(0, Planned::pixels);
         source.pixels_in_all().max(frames.saturating_mul(largest))
     }
@@ -174,10 +177,10 @@ pub fn plan(source: &Source, ladder: &Ladder, options: &PlanOptions) -> Plan {
             .map(|audio| AudioPlan { index: audio.index, kbps: profile.audio_kbps() }),
         deinterlace: source.video.interlaced,
         tone_map: tone_map(source),
-        rate,
-        drop_frames_first: mean_fps(source).is_some_and(|fps| fps > rate.fps() * 1.2),
+        grid: Grid::of(source, rate, profile.chunk_seconds()),
         renditions,
         encoder,
+        profile: profile.clone(),
         notes,
         threads: options.threads.max(1),
     }
@@ -257,63 +260,6 @@ fn tone_map(source: &Source) -> Option<ToneMap> {
         primaries: known(&source.video.primaries, &["bt709", "smpte431", "smpte432"], "bt2020"),
         matrix: known(&source.video.matrix, &["bt709", "bt2020c"], "bt2020nc"),
     })
-}
-
-/// Mean frames a second, by the packets.
-fn mean_fps(source: &Source) -> Option<f64> {
-    source.picture.mean_gap_us().map(|gap| 1_000_000.0 / gap)
-}
-
-/// The usual rates, slowest first.
-const USUAL: [Rate; 9] = [
-    Rate { num: 24_000, den: 1001 },
-    Rate { num: 24, den: 1 },
-    Rate { num: 25, den: 1 },
-    Rate { num: 30_000, den: 1001 },
-    Rate { num: 30, den: 1 },
-    Rate { num: 48, den: 1 },
-    Rate { num: 50, den: 1 },
-    Rate { num: 60_000, den: 1001 },
-    Rate { num: 60, den: 1 },
-];
-
-/// One constant rate within bounds.
-fn choose_rate(source: &Source) -> Rate {
-    let rate = own_rate(source);
-    let parts = (2..1000).find(|parts| rate.divided_by(*parts).fps() <= MAX_FPS);
-    let rate =
-        if rate.fps() <= MAX_FPS { rate } else { parts.map_or(FASTEST, |parts| rate.divided_by(parts)) };
-    if rate.fps() < SLOWEST.fps() { SLOWEST } else { rate }
-}
-
-/// The master's own rate where it has one; for a variable rate one that keeps its time stamps.
-fn own_rate(source: &Source) -> Rate {
-    let base = source.video.base_rate;
-    let Some((gap, fps)) = source.picture.mean_gap_us().zip(mean_fps(source)) else {
-        return base.filter(|base| base.fps() <= MAX_FPS).unwrap_or(STILL);
-    };
-    let near = |rate: &Rate, part: f64| (rate.fps() - fps).abs() <= fps * part;
-    if let Some(base) = base.filter(|base| near(base, 0.02)) {
-        return base;
-    }
-    let longest = Duration::from_micros(source.picture.longest_gap_us).as_secs_f64() * 1e6;
-    // Stamps in whole milliseconds make equal gaps differ a little.
-    let is_constant = longest <= gap * 1.5 + 1000.0;
-    // Interlaced streams tell the rate of their fields as the base.
-    if !is_constant && !source.video.interlaced {
-        if let Some(base) = base.filter(|base| base.fps() >= fps && base.fps() <= (fps * 3.0).min(MAX_FPS)) {
-            return base;
-        }
-        return USUAL.into_iter().find(|rate| rate.fps() >= fps).unwrap_or(FASTEST);
-    }
-    let far = |rate: &Rate| (rate.fps() - fps).abs();
-    let usual = USUAL.into_iter().filter(|rate| near(rate, 0.01)).min_by(|a, b| far(a).total_cmp(&far(b)));
-    usual.or_else(|| Rate::new(thousandths(fps), 1000)).unwrap_or(STILL)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
-fn thousandths(fps: f64) -> u32 {
-    (fps.min(1_000_000.0) * 1000.0).round() as u32
 }
 
 #[cfg(test)]

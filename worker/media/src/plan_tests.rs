@@ -9,6 +9,7 @@ pub(crate) fn master(width: u32, height: u32) -> Source {
     let mut source = Source {
         bytes: 1_000_000,
         container: Container::IsoMedia,
+        start_us: 0,
         video: Video {
             index: 0,
             codec: "h264".into(),
@@ -34,7 +35,7 @@ pub(crate) fn master(width: u32, height: u32) -> Source {
 
 /// Gives the master a base rate, and ten seconds of frames at a mean rate with equal gaps.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-fn timed(source: &mut Source, base: &str, fps: f64) {
+pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
     source.video.base_rate = Rate::parse(base);
     let gap = 1_000_000.0 / fps;
     let frames = (10.0 * fps).round().max(1.0);
@@ -121,7 +122,7 @@ fn one_constant_rate() {
             source.picture.longest_gap_us = (longest * 1_000_000.0 / fps) as u64;
         }
         let plan = plan(&source, &Ladder::default(), &options());
-        assert_eq!(plan.rate.to_string(), expected, "{base} {fps} {longest}");
+        assert_eq!(plan.grid.rate.to_string(), expected, "{base} {fps} {longest}");
     }
 }
 
@@ -129,21 +130,16 @@ fn one_constant_rate() {
 fn what_the_picture_needs() {
     let mut source = master(1920, 1080);
     let simple = plan(&source, &Ladder::default(), &options());
-    assert!(
-        !simple.deinterlace
-            && simple.tone_map.is_none()
-            && simple.audio.is_none()
-            && !simple.drop_frames_first
-    );
+    assert!(!simple.deinterlace && simple.tone_map.is_none() && simple.audio.is_none());
     source.video.interlaced = true;
     source.video.transfer = Transfer::Pq;
     source.video.matrix = Some("bt2020c".into());
-    source.audio = Some(crate::source::Audio { index: 3, codec: "ac3".into(), channels: 6 });
+    source.audio = Some(crate::source::Audio { index: 3, codec: "ac3".into(), channels: 6, start_us: None });
     timed(&mut source, "240/1", 240.0);
     let plan = plan(&source, &Ladder::default(), &PlanOptions { threads: 0, ..options() });
     let map = ToneMap { transfer: "smpte2084", primaries: "bt2020", matrix: "bt2020c" };
     assert_eq!((plan.tone_map, plan.audio), (Some(map), Some(AudioPlan { index: 3, kbps: 128 })));
-    assert!(plan.deinterlace && plan.drop_frames_first);
+    assert!(plan.deinterlace);
     assert_eq!(plan.threads, 1);
 }
 
@@ -165,7 +161,7 @@ fn bit_rates_follow_size_and_rate() {
 #[test]
 fn the_profile_decides_encoder_and_rates() {
     let mut source = master(1920, 1080);
-    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2 });
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
     let own = r#"{"video":{"codec":"av1","preset":"4","crf":63,"maxKbps":{"720p":900,"90p":800}},"audio":{"kbps":96}}"#;
     let own = plan(&source, &"1080p,720p".parse().unwrap(), &with(own));
     assert_eq!(own.encoder, Encoder::SvtAv1 { preset: 4, crf: 63 });
@@ -176,6 +172,37 @@ fn the_profile_decides_encoder_and_rates() {
     // A rung of its own size has its own rate too.
     let small = plan(&master(160, 90), &Ladder::default(), &with(r#"{"video":{"maxKbps":{"90p":800}}}"#));
     assert_eq!((small.renditions[0].name.as_str(), small.renditions[0].max_kbps), ("90p", 800));
+}
+
+#[test]
+fn pieces_of_another_profile_are_another_plans() {
+    let tools = Tools {
+        ffmpeg: "/f".into(),
+        ffprobe: "/p".into(),
+        version: "ffmpeg version 5.1".into(),
+        tone_mapping: true,
+        svt_av1: true,
+    };
+    let mut source = master(1920, 1080);
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
+    let print = |options: &PlanOptions| plan(&source, &Ladder::default(), options).fingerprint(&tools);
+    let own = print(&options());
+    assert_eq!(print(&PlanOptions { threads: 9, ..options() }), own);
+    for other in [
+        r#"{"video":{"codec":"av1"}}"#,
+        r#"{"video":{"preset":"fast"}}"#,
+        r#"{"video":{"crf":23}}"#,
+        r#"{"video":{"maxKbps":{"720p":900}}}"#,
+        r#"{"audio":{"kbps":96}}"#,
+        r#"{"chunkSeconds":30}"#,
+    ] {
+        assert_ne!(print(&with(other)), own, "{other}");
+    }
+    assert_ne!(
+        plan(&source, &Ladder::default(), &options())
+            .fingerprint(&Tools { version: "ffmpeg version 7".into(), ..tools.clone() }),
+        own
+    );
 }
 
 #[test]
@@ -216,7 +243,7 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     // Ten seconds: 1250 bytes for each kbit/s.
     assert_eq!(plan_of(&source).largest_output_bytes(&source), (8000 + 4355 + 1540) * 1250);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), 2 * 8000 * 1250 + (64 << 20));
-    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2 });
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
     let expected = (8000 + 4355 + 1540 + 3 * 128) * 1250;
     assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), (2 * 8000 + 128) * 1250 + (64 << 20));
@@ -247,7 +274,7 @@ proptest! {
         source.picture = Picture { frames, last_us: last, end_us: last, longest_gap_us: longest, ..Picture::default() };
         let plan = plan(&source, &ladder, &options());
         prop_assert!(!plan.renditions.is_empty());
-        prop_assert!(plan.rate.fps() >= 1.0 && plan.rate.fps() <= MAX_FPS, "{}", plan.rate);
+        prop_assert!(plan.grid.rate.fps() >= 1.0 && plan.grid.rate.fps() <= 60.06, "{}", plan.grid.rate);
         let (shown_width, shown_height) = source.display_size();
         let mut names = std::collections::BTreeSet::new();
         for r in &plan.renditions {

@@ -33,7 +33,8 @@ pub(crate) async fn probe(engine: &Engine, input: &Path) -> Result<Source, Media
     let (picture, log) = count_packets(engine, input, container, video.index, bytes).await?;
     let mut warnings = header.notes;
     warnings.extend(judge_length(video, picture, &log)?);
-    Ok(Source { bytes, container, video: header.video, audio: header.audio, picture, warnings })
+    let (video, audio, start_us) = (header.video, header.audio, header.start_us);
+    Ok(Source { bytes, container, start_us, video, audio, picture, warnings })
 }
 
 /// The arguments that every look at a master has.

@@ -17,6 +17,53 @@ pub struct Progress {
     pub left: Option<Duration>,
 }
 
+/// The progress of a whole that is made part by part.
+#[derive(Debug, Clone)]
+pub(crate) struct Sum {
+    frames: u64,
+    before: u64,
+    shown: u32,
+}
+
+impl Sum {
+    /// Nothing of `frames` frames is done.
+    pub fn new(frames: u64) -> Self {
+        Self { frames, before: 0, shown: 0 }
+    }
+
+    /// The whole's progress, when a part of `frames` frames is as far as `part`.
+    pub fn with(&mut self, part: Progress, frames: u64) -> Progress {
+        let within = u64::from(part.permille).saturating_mul(frames) / 1000;
+        let permille = self.permille(self.before.saturating_add(within));
+        let rest = self.frames.saturating_sub(self.before).saturating_sub(frames);
+        // What is left takes as long as the part does, by frames.
+        let left = part.left.map(|left| {
+            let done = frames.saturating_sub(within).max(1);
+            let more = u32::try_from(rest.saturating_mul(1000) / done).unwrap_or(u32::MAX);
+            left.saturating_add(left.saturating_mul(more) / 1000)
+        });
+        Progress { permille, frames: self.before.saturating_add(part.frames), left, ..part }
+    }
+
+    /// A part of `frames` frames is done.
+    pub fn done(&mut self, frames: u64) -> Progress {
+        self.before = self.before.saturating_add(frames);
+        Progress { permille: self.permille(self.before), frames: self.before, ..Progress::default() }
+    }
+
+    /// All is done.
+    pub fn end(&mut self) -> Progress {
+        Progress { permille: 1000, frames: self.before, ..Progress::default() }
+    }
+
+    /// Below 1000 until the end: the files are still to be finished.
+    fn permille(&mut self, frames: u64) -> u32 {
+        let part = frames.saturating_mul(1000).checked_div(self.frames).unwrap_or(0).min(999);
+        self.shown = self.shown.max(u32::try_from(part).unwrap_or(999));
+        self.shown
+    }
+}
+
 /// Collects `key=value` lines into [`Progress`]; any other text is passed over.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProgressParser {
@@ -83,6 +130,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn parts_add_up() {
+        let mut sum = Sum::new(1000);
+        let half = Progress {
+            permille: 500,
+            frames: 250,
+            left: Some(Duration::from_secs(10)),
+            ..Progress::default()
+        };
+        let shown = sum.with(half, 500);
+        assert_eq!((shown.permille, shown.frames, shown.left), (250, 250, Some(Duration::from_secs(30))));
+        assert_eq!(sum.done(500).permille, 500);
+        let shown = sum.with(half, 500);
+        assert_eq!((shown.permille, shown.frames, shown.left), (750, 750, Some(Duration::from_secs(10))));
+        assert_eq!((sum.done(500).permille, sum.end().permille), (999, 1000));
+    }
 
     fn feed(parser: &mut ProgressParser, text: &str) -> Option<Progress> {
         text.lines().filter_map(|line| parser.line(line)).last()

@@ -20,6 +20,8 @@ pub struct Picture {
     pub end_us: i64,
     /// The longest time between two frames that follow each other.
     pub longest_gap_us: u64,
+    /// How often the clock jumped and was set right.
+    pub clock_breaks: u64,
 }
 
 impl Picture {
@@ -152,6 +154,7 @@ impl PictureCounter {
         match expected {
             Some(expected) if self.clock_may_jump && at.abs_diff(expected) > CLOCK_BREAK_US => {
                 self.offset_us = expected.saturating_sub(told);
+                self.picture.clock_breaks += 1;
                 expected
             }
             _ => at,
@@ -227,6 +230,7 @@ mod tests {
             last_us: 200_000,
             end_us: 300_000,
             longest_gap_us: 100_000,
+            clock_breaks: 0,
         };
         assert_eq!(picture, expected);
         assert_eq!(picture.duration_us(), 300_000);
@@ -251,7 +255,7 @@ mod tests {
             "pts_time=90000.000000|duration_time=1.000000|flags=K_",
             "pts_time=90001.000000|duration_time=1.000000|flags=__",
         ];
-        assert_eq!(count(true, &lines).duration_us(), 3_000_000);
+        assert_eq!((count(true, &lines).duration_us(), count(true, &lines).clock_breaks), (3_000_000, 1));
         assert_eq!(count(false, &lines).duration_us(), 90_002_000_000);
     }
 

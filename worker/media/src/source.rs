@@ -14,6 +14,8 @@ pub struct Source {
     pub bytes: u64,
     /// Its container, by its first bytes.
     pub container: Container,
+    /// When the first of all its streams starts, in microseconds of its own clock; where ffmpeg begins to count.
+    pub start_us: i64,
     /// The chosen video stream.
     pub video: Video,
     /// The chosen audio stream; `None` for a silent master.
@@ -122,6 +124,8 @@ pub struct Audio {
     pub codec: String,
     /// Channels; 0 where not told.
     pub channels: u32,
+    /// When it starts, in microseconds of the master's clock, where told.
+    pub start_us: Option<i64>,
 }
 
 /// A frame rate: `num / den` frames a second, both at least 1, in lowest terms.

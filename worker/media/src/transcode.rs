@@ -1,24 +1,30 @@
-//! One ffmpeg for all renditions: started, watched, stopped when it must be, and its work verified.
+//! From a master and its plan to verified renditions: one ffmpeg for all renditions of a piece, one that joins the
+//! pieces, and a look at everything that they made.
+
+mod keep;
+mod watch;
 
 use std::future::Future;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reelpool_protocol::manifest::MasterInfo;
-use rustix::process::Signal;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
-use crate::arguments::arguments;
-use crate::child::{PIPE_BYTES, Run, Running, some};
+use crate::arguments::{PIECES, SOUND, Share, encode, join, list, piece_file};
 use crate::engine::Engine;
 use crate::error::MediaError;
-use crate::log::{Finding, Lines, Log};
-use crate::plan::{Plan, Planned};
-use crate::progress::{Progress, ProgressParser};
+use crate::log::Log;
+use crate::plan::{Piece, Plan, Planned};
+use crate::progress::{Progress, Sum};
 use crate::source::Source;
-use crate::verify;
+use crate::verify::{self, Found};
+
+pub use keep::{Keep, KeepNothing};
+use watch::{Work, run};
+
+/// Joining copies bytes: a few buffers.
+const JOIN_MEMORY: u64 = 1 << 30;
 
 /// What a transcode made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +59,15 @@ pub struct RenditionFile {
 }
 
 /// One transcode.
-pub(crate) struct Job<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The master, an absolute path.
     pub input: &'a Path,
+    /// What a probe found in it.
     pub source: &'a Source,
+    /// What it is to become.
     pub plan: &'a Plan,
+    /// An existing, empty folder for the renditions, an absolute path.
     pub out_dir: &'a Path,
 }
 
@@ -64,7 +75,8 @@ pub(crate) struct Job<'a> {
 pub(crate) async fn transcode(
     engine: &Engine,
     job: &Job<'_>,
-    progress: impl FnMut(Progress) + Send,
+    keep: &impl Keep,
+    mut progress: impl FnMut(Progress) + Send,
     cancel: impl Future<Output = ()> + Send,
 ) -> Result<Transcoded, MediaError> {
     if job.plan.tone_map.is_some() && !engine.tools.tone_mapping {
@@ -72,16 +84,21 @@ pub(crate) async fn transcode(
         return Err(MediaError::FfmpegLacks { program: "ffmpeg", path: engine.tools.ffmpeg.clone(), lacks });
     }
     let work = async {
-        let log = run(engine, job, progress).await?;
-        let mut warnings = job.source.warnings.clone();
-        if log.errors > 0 {
-            let first = log.first_error.as_deref().map(without_addresses).unwrap_or_default();
-            warnings
-                .push(format!("the master is damaged: {} errors while decoding, first {first}", log.errors));
-        }
-        let (renditions, more) = verify::verify(engine, job, &log).await?;
-        warnings.extend(more);
-        Ok(Transcoded { renditions, warnings, master: job.source.info() })
+        let deadline = engine.limits.deadline_for(job.plan.work_pixels(job.source));
+        let time = Time { until: Instant::now() + deadline, deadline };
+        let made = match make(engine, job, keep, time, &mut progress).await {
+            Err(Trouble::OutOfPlace(what)) => {
+                // Reading from the middle does not work with every master; from the beginning it does.
+                tracing::warn!("{what}: the master is made in one piece");
+                let plan = Plan { grid: job.plan.grid.in_one_piece(), ..job.plan.clone() };
+                make(engine, &Job { plan: &plan, ..*job }, &KeepNothing, time, &mut progress).await
+            }
+            made => made,
+        };
+        made.map_err(|trouble| match trouble {
+            Trouble::Failed(error) => *error,
+            Trouble::OutOfPlace(detail) => MediaError::CorruptInput { detail, tail: String::new() },
+        })
     };
     // Dropping the work kills the child in its hand.
     tokio::select! {
@@ -91,147 +108,172 @@ pub(crate) async fn transcode(
     }
 }
 
-/// Runs ffmpeg to a good end.
-async fn run(
+#[derive(Clone, Copy)]
+struct Time {
+    until: Instant,
+    deadline: Duration,
+}
+
+/// Why pieces did not become renditions.
+enum Trouble {
+    Failed(Box<MediaError>),
+    /// A piece that is not the last one has not the frames that belong there.
+    OutOfPlace(String),
+}
+
+impl From<MediaError> for Trouble {
+    fn from(error: MediaError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+async fn make(
     engine: &Engine,
     job: &Job<'_>,
+    keep: &impl Keep,
+    time: Time,
+    progress: &mut (impl FnMut(Progress) + Send),
+) -> Result<Transcoded, Trouble> {
+    let pieces = job.out_dir.join(PIECES);
+    let failed = |source| MediaError::io("make", &pieces, source);
+    match tokio::fs::remove_dir_all(&pieces).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error).into()),
+        _ => {}
+    }
+    tokio::fs::create_dir(&pieces).await.map_err(failed)?;
+    let plan = job.plan;
+    let mut sum = Sum::new(plan.grid.frames(job.source));
+    let mut decoding = Log::default();
+    // A sound that goes along with the picture is not read for itself.
+    let alone = plan.grid.pieces.len() > 1 && plan.audio.is_some();
+    if alone && !kept_sound(engine, job, keep).await {
+        let share = Share { number: 0, piece: Piece::WHOLE, renditions: 0..0, sound: true };
+        decoding.extend(make_share(engine, job, &share, time, |_| ()).await?);
+        keep.keep(name(SOUND), &job.out_dir.join(SOUND)).await;
+    }
+    for (number, piece) in plan.grid.pieces.iter().copied().enumerate() {
+        let frames = plan.grid.frames_of(piece, job.source);
+        if plan.grid.pieces.len() > 1 && kept_piece(engine, job, keep, (number, piece)).await {
+            progress(sum.done(frames));
+            continue;
+        }
+        let share = Share { number, piece, renditions: 0..plan.renditions.len(), sound: !alone };
+        let log = make_share(engine, job, &share, time, |now| progress(sum.with(now, frames))).await?;
+        decoding.extend(log);
+        if plan.grid.pieces.len() > 1 {
+            for rendition in &plan.renditions {
+                let file = piece_file(number, rendition);
+                in_place(engine, job, rendition, (number, piece)).await?;
+                keep.keep(name(&file), &job.out_dir.join(&file)).await;
+            }
+        }
+        progress(sum.done(frames));
+    }
+    put_together(engine, job, time).await?;
+    tokio::fs::remove_dir_all(&pieces).await.map_err(failed)?;
+    let mut warnings = job.source.warnings.clone();
+    if decoding.errors > 0 {
+        let first = decoding.first_error.as_deref().map(without_addresses).unwrap_or_default();
+        warnings
+            .push(format!("the master is damaged: {} errors while decoding, first {first}", decoding.errors));
+    }
+    let (renditions, more) = verify::verify(engine, job, &decoding).await?;
+    warnings.extend(more);
+    progress(sum.end());
+    Ok(Transcoded { renditions, warnings, master: job.source.info() })
+}
+
+/// The name under which a file of [`PIECES`] is kept.
+fn name(file: &str) -> &str {
+    file.strip_prefix(PIECES).unwrap_or(file).trim_start_matches('/')
+}
+
+async fn make_share(
+    engine: &Engine,
+    job: &Job<'_>,
+    share: &Share,
+    time: Time,
     progress: impl FnMut(Progress) + Send,
 ) -> Result<Log, MediaError> {
-    let deadline = engine.limits.deadline_for(job.plan.work_pixels(job.source));
-    let (max_file_bytes, why) = file_limit(engine, job);
-    let child = Run {
-        name: "ffmpeg",
-        program: &engine.tools.ffmpeg,
-        args: arguments(job.plan, job.source.container, job.input, &engine.limits),
-        folder: job.out_dir,
-        writes: true,
-        input: job.input,
-        max_file_bytes,
+    let renditions = job.plan.renditions.get(share.renditions.clone()).unwrap_or_default();
+    let mut files: Vec<String> = renditions.iter().map(|one| piece_file(share.number, one)).collect();
+    files.extend(share.sound.then(|| SOUND.to_owned()));
+    let work = Work {
+        args: encode(job.plan, job.source, job.input, share, &engine.limits),
+        files,
+        frames: job.plan.grid.frames_of(share.piece, job.source),
+        until: time.until,
+        deadline: time.deadline,
         memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
-        deadline,
-        threads: job.plan.threads,
+        from_the_middle: share.piece.first > 0,
     };
-    let mut child = child.start(&engine.sandbox).await?;
-    let mut log = Log::default();
-    match watch(engine, job, &mut child, &mut log, deadline, progress).await {
-        Watched::Ended => {}
-        Watched::Deadline => {
-            child.stop().await;
-            return Err(MediaError::Deadline { what: "transcoding", after: deadline, tail: log.tail() });
+    run(engine, job, work, progress).await
+}
+
+/// Fetches the piece of every rendition, where a former attempt has made it; what is not as it should be is removed.
+async fn kept_piece(engine: &Engine, job: &Job<'_>, keep: &impl Keep, piece: (usize, Piece)) -> bool {
+    for rendition in &job.plan.renditions {
+        let file = piece_file(piece.0, rendition);
+        let path = job.out_dir.join(&file);
+        if !keep.take(name(&file), &path).await {
+            return false;
         }
-        Watched::Stalled => {
-            child.stop().await;
-            return Err(MediaError::Stalled { after: engine.limits.stall, tail: log.tail() });
+        if in_place(engine, job, rendition, piece).await.is_err() {
+            tracing::warn!("a kept piece cannot be used and is made again: {file}");
+            // ffmpeg will write over it.
+            return false;
         }
     }
-    // It may have closed its pipes and still not end.
-    let Ok(status) = tokio::time::timeout(engine.limits.stall, child.wait()).await else {
-        child.kill();
-        return Err(MediaError::Stalled { after: engine.limits.stall, tail: log.tail() });
-    };
-    let status = status?;
-    let (no_decoder, bad_data) = (log.has(Finding::NoDecoder), log.has(Finding::BadData));
-    let too_large = log.has(Finding::FileTooLarge) || status.signal() == Some(Signal::XFSZ.as_raw());
-    log.after("ffmpeg", status).map_err(|error| match error {
-        MediaError::FfmpegFailed { tail, .. } if no_decoder => {
-            MediaError::UnsupportedCodec { codec: job.source.video.codec.clone(), tail }
-        }
-        MediaError::ResourceLimit { tail, .. } if too_large => {
-            MediaError::OutputTooLarge { max: max_file_bytes, why, tail }
-        }
-        MediaError::FfmpegFailed { reason, tail, .. } if bad_data => MediaError::CorruptInput {
-            detail: format!("it cannot be decoded: {}", without_addresses(&reason)),
-            tail,
-        },
-        error => error,
-    })
+    true
 }
 
-/// Size that no output file may pass, in bytes, and what to say when one does. A hostile master must not fill the
-/// disk, and an honest one never needs twice its highest bit rate.
-fn file_limit(engine: &Engine, job: &Job<'_>) -> (u64, &'static str) {
-    let (planned, most) = (job.plan.file_limit_bytes(job.source), engine.limits.max_output_bytes);
-    if planned < most {
-        let why = "far more than the length of the master's picture can need: its sound or its time stamps \
-                   probably run on past its picture, so export it again";
-        (planned, why)
-    } else {
-        (most, "the most that is allowed: shorten the master, or use a smaller ladder")
-    }
+async fn kept_sound(engine: &Engine, job: &Job<'_>, keep: &impl Keep) -> bool {
+    let path = job.out_dir.join(SOUND);
+    keep.take(name(SOUND), &path).await
+        && verify::look(engine, job, &path).await.is_ok_and(|found| found.audio)
 }
 
-enum Watched {
-    Ended,
-    Deadline,
-    Stalled,
-}
-
-/// Reads what ffmpeg says until it has closed both pipes, or must be stopped.
-async fn watch(
+/// Whether a rendition's piece has its frames and its key frames where they belong.
+async fn in_place(
     engine: &Engine,
     job: &Job<'_>,
-    child: &mut Running,
-    log: &mut Log,
-    deadline: Duration,
-    mut progress: impl FnMut(Progress) + Send,
-) -> Watched {
-    let mut deadline = pin!(tokio::time::sleep(deadline));
-    let mut tick =
-        tokio::time::interval(Duration::from_secs(1).min(engine.limits.stall / 4 + Duration::from_millis(1)));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut parser = ProgressParser::new(job.source.picture.duration_us(), job.plan.rate.frame_us());
-    let (mut out_lines, mut err_lines) = (Lines::default(), Lines::default());
-    let (mut out, mut err) = (vec![0; PIPE_BYTES], vec![0; PIPE_BYTES]);
-    let (mut out_open, mut err_open) = (true, true);
-    let (mut seen, mut moved_at) = (State::default(), Instant::now());
-    let mut now = State::default();
-    while out_open || err_open {
-        tokio::select! {
-            n = some(&mut child.stdout, &mut out), if out_open => {
-                out_open = n > 0;
-                out_lines.push(&out[..n], |line| {
-                    if let Some(shown) = parser.line(line) {
-                        (now.frames, now.position) = (shown.frames, shown.position);
-                        progress(shown);
-                    }
-                });
-            }
-            n = some(&mut child.stderr, &mut err), if err_open => {
-                err_open = n > 0;
-                err_lines.push(&err[..n], |line| log.line(line));
-            }
-            _ = tick.tick() => {
-                // Progress stands still while the index is moved to the front; the files do not.
-                now.files = files(job).await;
-                if now != seen {
-                    (seen, moved_at) = (now.clone(), Instant::now());
-                } else if moved_at.elapsed() >= engine.limits.stall {
-                    return Watched::Stalled;
-                }
-            }
-            () = &mut deadline => return Watched::Deadline,
+    rendition: &Planned,
+    (number, piece): (usize, Piece),
+) -> Result<(), Trouble> {
+    let file = piece_file(number, rendition);
+    let found: Found = verify::look(engine, job, &job.out_dir.join(&file)).await?;
+    let frames = found.picture.frames;
+    let wrong =
+        |detail: String| Trouble::OutOfPlace(format!("piece {number} of {}: {detail}", rendition.name));
+    match piece.frames {
+        Some(wanted) if wanted != frames => {
+            return Err(wrong(format!("{frames} frames instead of {wanted}")));
         }
+        None if frames == 0 => return Err(wrong("no frames".into())),
+        _ => {}
     }
-    err_lines.finish(|line| log.line(line));
-    Watched::Ended
+    verify::shape(rendition, &found).map_err(wrong)?;
+    verify::on_grid(&job.plan.grid, &found).map_err(wrong)
 }
 
-/// What moves while ffmpeg works.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct State {
-    frames: u64,
-    position: Duration,
-    files: Vec<(u64, Option<SystemTime>)>,
-}
-
-async fn files(job: &Job<'_>) -> Vec<(u64, Option<SystemTime>)> {
-    let mut files = Vec::new();
-    for file in job.plan.renditions.iter().map(Planned::file_name) {
-        if let Ok(file) = tokio::fs::metadata(job.out_dir.join(file)).await {
-            files.push((file.len(), file.modified().ok()));
+/// Joins pieces and sound into the finished files.
+async fn put_together(engine: &Engine, job: &Job<'_>, time: Time) -> Result<(), MediaError> {
+    if job.plan.grid.pieces.len() > 1 {
+        for (name, text) in job.plan.renditions.iter().map(|rendition| list(job.plan, rendition)) {
+            let path = job.out_dir.join(name);
+            tokio::fs::write(&path, text).await.map_err(|source| MediaError::io("write", &path, source))?;
         }
     }
-    files
+    let work = Work {
+        args: join(job.plan),
+        files: job.plan.renditions.iter().map(Planned::file_name).collect(),
+        frames: job.plan.grid.frames(job.source),
+        until: time.until,
+        deadline: time.deadline,
+        memory_bytes: JOIN_MEMORY,
+        from_the_middle: false,
+    };
+    run(engine, job, work, |_| ()).await.map(drop)
 }
 
 /// ffmpeg's log names its parts by their address in memory: the same warning should read the same twice.

@@ -7,14 +7,16 @@ use crate::child::Run;
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Lines, Log};
-use crate::plan::{KEY_FRAME_SECONDS, Plan, Planned};
-use crate::scan::{Packet, Picture, PictureCounter};
+use crate::plan::{Grid, Plan, Planned};
+use crate::scan::{Packet, Picture, PictureCounter, parse_us};
 use crate::transcode::{Job, RenditionFile, without_addresses};
 
 /// Time stamps are rounded on their way through a file, by less than this.
-const ROUNDING_US: i64 = 2_000;
+const ROUNDING_US: u64 = 2_000;
 /// A picture may be off by this, or by two frames or one per cent if that is more, and count as whole.
 const SLACK_US: u64 = 100_000;
+/// Sound and picture start together, give or take this.
+const MOST_LAG_US: u64 = 50_000;
 
 /// Verifies all renditions of a job; gives them and what a person should know.
 pub(crate) async fn verify(
@@ -77,16 +79,20 @@ pub(crate) async fn verify(
 
 /// What is in an output file.
 #[derive(Debug, Default)]
-struct Found {
-    picture: Picture,
-    keys: Vec<i64>,
+pub(crate) struct Found {
+    pub picture: Picture,
+    /// When each key frame is shown, in microseconds.
+    pub keys: Vec<i64>,
     size: Option<(u32, u32)>,
     /// The shape of its pixels, where that is not square.
     pixel_shape: Option<String>,
-    audio: bool,
+    pub audio: bool,
+    /// When the sound starts, in microseconds, where told.
+    audio_start_us: Option<i64>,
 }
 
-async fn look(engine: &Engine, job: &Job<'_>, path: &Path) -> Result<Found, MediaError> {
+/// Looks into a file that ffmpeg made.
+pub(crate) async fn look(engine: &Engine, job: &Job<'_>, path: &Path) -> Result<Found, MediaError> {
     let args = [
         "-hide_banner",
         "-loglevel",
@@ -96,7 +102,7 @@ async fn look(engine: &Engine, job: &Job<'_>, path: &Path) -> Result<Found, Medi
         "-format_whitelist",
         "mov",
     ];
-    let entries = "packet=stream_index,pts_time,dts_time,duration_time,flags:stream=codec_type,width,height,sample_aspect_ratio";
+    let entries = "packet=stream_index,pts_time,dts_time,duration_time,flags:stream=codec_type,width,height,sample_aspect_ratio,start_time";
     let mut args: Vec<OsString> = args.map(OsString::from).to_vec();
     args.extend(["-show_entries", entries, "-of", "compact=p=1:nk=0"].map(OsString::from));
     args.push(crate::probe::file_url(path));
@@ -141,6 +147,7 @@ impl Reader {
             }
         } else if field("codec_type") == Some("audio") {
             self.found.audio = true;
+            self.found.audio_start_us = field("start_time").and_then(parse_us);
         } else if field("codec_type") == Some("video") {
             let number = |name| field(name).and_then(|text: &str| text.parse().ok());
             self.found.size = number("width").zip(number("height"));
@@ -152,44 +159,66 @@ impl Reader {
 
 /// Compares a rendition with its plan.
 fn check(plan: &Plan, planned: &Planned, found: &Found) -> Result<(), String> {
-    if found.size != Some((planned.width, planned.height)) {
-        return Err(format!("its size is {:?} instead of {}x{}", found.size, planned.width, planned.height));
-    }
-    if let Some(shape) = &found.pixel_shape {
-        return Err(format!("its pixels are not square but {shape}"));
-    }
+    shape(planned, found)?;
     if found.audio != plan.audio.is_some() {
         return Err(
             if found.audio { "it has a sound that was not planned" } else { "its sound is missing" }.into()
         );
     }
+    if let Some(lag) = found.audio_start_us.map(|start| start.abs_diff(found.picture.start_us))
+        && lag > MOST_LAG_US
+    {
+        return Err(format!("its sound starts {} ms away from its picture", lag / 1000));
+    }
+    on_grid(&plan.grid, found)
+}
+
+/// Whether a rendition has the size that it was planned to have.
+pub(crate) fn shape(planned: &Planned, found: &Found) -> Result<(), String> {
+    if found.size != Some((planned.width, planned.height)) {
+        return Err(format!("its size is {:?} instead of {}x{}", found.size, planned.width, planned.height));
+    }
+    match &found.pixel_shape {
+        Some(shape) => Err(format!("its pixels are not square but {shape}")),
+        None => Ok(()),
+    }
+}
+
+/// Whether frames and key frames stand where the grid has them, from its frame 0 on.
+pub(crate) fn on_grid(grid: &Grid, found: &Found) -> Result<(), String> {
     let Picture { start_us, last_us, lost_at_start, frames, .. } = found.picture;
     if lost_at_start > 0 {
         return Err(format!("it starts with {lost_at_start} frames that cannot be decoded"));
     }
-    let frame = i64::try_from(plan.rate.frame_us()).unwrap_or(i64::MAX);
-    let on_grid = u64::try_from(last_us.saturating_sub(start_us)).unwrap_or(0) / plan.rate.frame_us().max(1);
-    if frames.abs_diff(on_grid + 1) > 1 {
-        return Err(format!("it has {frames} frames where its length has room for {}", on_grid + 1));
-    }
-    let is_key = |from: i64| {
-        let next = found.keys.partition_point(|key| *key < from.saturating_sub(ROUNDING_US));
-        found.keys.get(next).is_some_and(|key| *key <= from.saturating_add(frame).saturating_add(ROUNDING_US))
+    let stands = |at: i64, frame: u64| {
+        at.abs_diff(i64::try_from(grid.time_us(frame)).unwrap_or(i64::MAX)) <= ROUNDING_US
     };
-    let step = i64::from(KEY_FRAME_SECONDS) * 1_000_000;
-    let grid = (0..).map(|n: i64| start_us.saturating_add(n.saturating_mul(step)));
-    let last_sure = last_us.saturating_sub(frame).saturating_sub(ROUNDING_US).max(start_us);
-    match grid.take_while(|at| *at <= last_sure).find(|at| !is_key(*at)) {
-        Some(at) => Err(format!("it has no key frame at {} ms", at / 1000)),
+    if !stands(start_us, 0) {
+        return Err(format!("it starts at {} ms", start_us / 1000));
+    }
+    if !stands(last_us, frames.saturating_sub(1)) {
+        let room = grid.frame_at(u64::try_from(last_us).unwrap_or(0)) + 1;
+        return Err(format!("it has {frames} frames where its length has room for {room}"));
+    }
+    let apart = u64::from(grid.key_every.max(1));
+    let due = (0..frames).step_by(usize::try_from(apart).unwrap_or(usize::MAX));
+    let mut keys = found.keys.iter();
+    for frame in due {
+        if !keys.next().is_some_and(|key| stands(*key, frame)) {
+            return Err(format!("it has no key frame at {} ms", grid.time_us(frame) / 1000));
+        }
+    }
+    match keys.next() {
+        Some(key) => Err(format!("it has a key frame at {} ms, beside the grid", key / 1000)),
         None => Ok(()),
     }
 }
 
 /// Compares how long the picture is with how long the master's is.
 fn judge_length(job: &Job<'_>, found: &Found, log: &Log) -> Result<Option<String>, MediaError> {
-    let (made, wanted) = (found.picture.duration_us(), job.source.picture.duration_us());
+    let (made, wanted) = (found.picture.duration_us(), job.plan.grid.duration_us(job.source));
     let off = made.abs_diff(wanted);
-    let slack = SLACK_US.max(2 * job.plan.rate.frame_us()).max(wanted / 100);
+    let slack = SLACK_US.max(2 * job.plan.grid.rate.frame_us()).max(wanted / 100);
     if off <= slack {
         return Ok(None);
     }

@@ -34,12 +34,16 @@ fn a_sound_rendition_passes() {
 #[test]
 fn each_fault_is_found() {
     let plan = planned();
-    let faults: [(&str, Found); 7] = [
+    let faults: [(&str, Found); 8] = [
         ("its size is", Found { size: Some((640, 358)), ..listed(300, 60) }),
         ("its size is", Found { size: None, ..listed(300, 60) }),
         ("pixels are not square", Found { pixel_shape: Some("845:848".into()), ..listed(300, 60) }),
         ("a sound that was not planned", Found { audio: true, ..listed(300, 60) }),
         ("no key frame at 2000 ms", listed(300, 100)),
+        (
+            "a key frame at 9500 ms, beside",
+            Found { keys: [listed(300, 60).keys, vec![9_500_000]].concat(), ..listed(300, 60) },
+        ),
         (
             "no key frame at 4000 ms",
             Found { keys: vec![0, 2_000_000, 6_000_000, 8_000_000], ..listed(300, 60) },
@@ -56,8 +60,12 @@ fn each_fault_is_found() {
 }
 
 #[test]
-fn a_missing_sound_is_found() {
+fn a_sound_that_is_missing_or_late_is_found() {
     let mut plan = planned();
     plan.audio = Some(crate::plan::AudioPlan { index: 1, kbps: 128 });
-    assert_eq!(check(&plan, &plan.renditions[0], &listed(300, 60)), Err("its sound is missing".into()));
+    let verdict = |found: Found| check(&plan, &plan.renditions[0], &found);
+    assert_eq!(verdict(listed(300, 60)), Err("its sound is missing".into()));
+    let heard = |start_us| Found { audio: true, audio_start_us: Some(start_us), ..listed(300, 60) };
+    assert_eq!(verdict(heard(-21_000)), Ok(()));
+    assert_eq!(verdict(heard(60_000)), Err("its sound starts 60 ms away from its picture".into()));
 }

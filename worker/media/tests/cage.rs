@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use reelpool_media::{Engine, Limits, sandbox::Spec};
-use support::{cheap_plan, clip, engine, eventually, runs, whole};
+use reelpool_media::{Engine, KeepNothing, Limits, sandbox::Spec};
+use support::{cheap_plan, clip, engine, eventually, job, runs, whole};
 
 const CAGE: &str = env!("CARGO_BIN_EXE_reelpool-media-cage");
 
@@ -166,7 +166,10 @@ async fn no_output_grows_past_what_its_plan_can_need() {
         std::fs::set_permissions(&engine.tools.ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
         let out = tempfile::tempdir().unwrap();
         let never = std::future::pending();
-        let error = engine.transcode(&input, &source, &plan, out.path(), |_| (), never).await.unwrap_err();
+        let error = engine
+            .transcode(&job(&input, &source, &plan, out.path()), &KeepNothing, |_| (), never)
+            .await
+            .unwrap_err();
         assert_eq!(error.category() == "resource_limit", expected, "{bytes}: {}", error.detail());
         let made = std::fs::metadata(out.path().join("144p.mp4")).unwrap().len();
         assert_eq!(made, if expected { 0 } else { bytes });
@@ -245,7 +248,8 @@ async fn progress_from_inside_the_cage_reaches_its_end() {
     let mut last = 0;
     let note = |progress: reelpool_media::Progress| last = progress.permille;
     let engine = engine();
-    let done = engine.transcode(&input, &source, &plan, out.path(), note, std::future::pending());
+    let job = job(&input, &source, &plan, out.path());
+    let done = engine.transcode(&job, &KeepNothing, note, std::future::pending());
     let done = tokio::time::timeout(Duration::from_secs(60), done).await.unwrap().unwrap();
     assert_eq!((done.renditions.len(), last), (1, 1000));
 }
@@ -266,7 +270,9 @@ fn a_child_outlives_the_thread_that_asked_for_it() {
         let first = move |_| {
             let _ = sender.send(());
         };
-        engine.transcode(&input, &source, &plan, &folder, first, std::future::pending()).await
+        engine
+            .transcode(&job(&input, &source, &plan, &folder), &KeepNothing, first, std::future::pending())
+            .await
     });
     // The first steps are taken on a thread that then ends.
     let handle = runtime.handle().clone();

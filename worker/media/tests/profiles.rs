@@ -5,17 +5,18 @@ mod support;
 
 use std::path::Path;
 
-use reelpool_media::{MediaError, PlanOptions, Transcoded, plan};
+use reelpool_media::{KeepNothing, MediaError, PlanOptions, Transcoded, plan};
 use reelpool_protocol::Profile;
 use serde_json::Value;
-use support::{clip, engine, make, number, streams};
+use support::{clip, engine, job, make, number, streams};
 
 async fn made(input: &Path, ladder: &str, profile: &str, out: &Path) -> Transcoded {
     let engine = engine();
     let source = engine.probe(input).await.unwrap();
     let profile = Profile::from_json(profile).unwrap();
     let plan = plan(&source, &ladder.parse().unwrap(), &PlanOptions { profile, threads: 2 });
-    let done = engine.transcode(input, &source, &plan, out, |_| (), std::future::pending()).await;
+    let job = job(input, &source, &plan, out);
+    let done = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await;
     done.unwrap_or_else(|error| panic!("{}", error.detail()))
 }
 
@@ -78,7 +79,8 @@ async fn an_ffmpeg_without_av1_is_told_before_it_starts() {
     let source = engine.probe(&input).await.unwrap();
     let options = PlanOptions { profile: Profile::built_in("av1").unwrap(), threads: 2 };
     let plan = plan(&source, &"90p".parse().unwrap(), &options);
-    let refused = engine.transcode(&input, &source, &plan, out.path(), |_| (), std::future::pending()).await;
+    let job = job(&input, &source, &plan, out.path());
+    let refused = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await;
     let error = refused.unwrap_err();
     assert!(matches!(error, MediaError::FfmpegLacks { .. }) && !error.is_permanent(), "{error}");
     assert!(error.to_string().contains("lacks the encoder libsvtav1, which AV1 needs"), "{error}");

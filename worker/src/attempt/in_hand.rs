@@ -37,6 +37,8 @@ pub(super) struct InHand {
     pub(super) made: Option<Made>,
     /// Whether outputs of this attempt may be in the store without being the outputs.
     pub(super) unclaimed: bool,
+    /// Whether finished pieces of the job may be in the store.
+    pub(super) in_pieces: bool,
     /// This attempt's claim on the job, once it may stand in the store.
     pub(super) claim: Option<Claim>,
     pub(super) outcome: Option<Outcome>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Plan, PlanOptions, Progress, plan};
+use reelpool_media::{Job, Plan, PlanOptions, Progress, plan};
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::manifest::{ATTEMPTS, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::in_hand::{InHand, committed, local, out_of_order};
+use super::pieces::{self, Pieces};
 use crate::claim::{Claim, Taken, holds_for};
 use crate::job::{Action, Fact, Failure};
 use crate::made::{Asked, Made};
@@ -121,6 +122,7 @@ impl<'a> Steps<'a> {
             media: None,
             made: None,
             unclaimed: false,
+            in_pieces: false,
             claim: None,
             outcome: None,
         };
@@ -228,7 +230,13 @@ impl<'a> Steps<'a> {
             desk.state.advance(Advance { permille, speed_milli, left });
         };
         let never = std::future::pending();
-        let made = engine.transcode(&job.master_path()?, source, &plan, &out, progress, never).await;
+        let (attempts, fingerprint) = (job.attempts(), plan.fingerprint(&engine.tools));
+        job.in_pieces = plan.grid.pieces.len() > 1;
+        let keep = Pieces::new(&*desk.outputs, &attempts, &fingerprint);
+        let input = job.master_path()?;
+        let source = job.media.as_ref().ok_or_else(|| out_of_order("a probed master"))?;
+        let whole = Job { input: &input, source, plan: &plan, out_dir: &out };
+        let made = engine.transcode(&whole, &keep, progress, never).await;
         let transcoded = made.map_err(|error| Failure::of_media(&error, receives))?;
         let made = Made::of(transcoded, format!("{ATTEMPTS}/{}/", job.attempt)).await;
         job.made = Some(made.map_err(|error| local("read the renditions", error))?);
@@ -354,6 +362,16 @@ impl<'a> Steps<'a> {
         }
         if let Some(claim) = job.claim.take() {
             claim.release().await;
+        }
+    }
+
+    /// Removes the finished pieces of a job that is given up: nobody goes on with it.
+    pub(super) async fn forget_pieces(&mut self) {
+        let Some(job) = self.job.as_mut().filter(|job| job.in_pieces) else { return };
+        let folder = pieces::folder(&job.attempts());
+        let removed = timeout(TO_LEAVE, self.desk.outputs.remove_all_but(&folder, None)).await;
+        if !matches!(removed, Ok(Ok(()))) {
+            tracing::warn!("the finished pieces of a job that was given up could not be removed");
         }
     }
 

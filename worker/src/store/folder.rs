@@ -115,6 +115,11 @@ impl Outputs for FolderOutputs {
         self.blocking(move |store| store.move_file(&file, &key)).await
     }
 
+    async fn retrieve(&self, key: &str, into: &Path) -> Result<bool, StoreError> {
+        let (key, into) = (key.to_owned(), into.to_path_buf());
+        self.blocking(move |store| store.copy_out(&key, &into)).await
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
         let (key, bytes) = (key.to_owned(), bytes.to_vec());
         let put = self.blocking(move |store| store.put_if_absent(&key, &bytes)).await?;

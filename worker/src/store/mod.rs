@@ -40,6 +40,10 @@ pub trait Outputs: fmt::Debug + Send + Sync {
     /// reader or the bill would see.
     async fn publish(&self, file: &Path, key: &str) -> Result<(), StoreError>;
 
+    /// Writes what is under `key` to the file `into`, which must not exist, and verifies its length, and its checksum where
+    /// the store has one; returns whether there is anything. After an error the file may be there in part.
+    async fn retrieve(&self, key: &str, into: &Path) -> Result<bool, StoreError>;
+
     /// Stores `bytes` under `key` unless something is there, atomically and durably.
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError>;
 

@@ -148,6 +148,16 @@ impl Outputs for S3Outputs {
             .map_err(StoreError::of_outputs)
     }
 
+    async fn retrieve(&self, key: &str, into: &Path) -> Result<bool, StoreError> {
+        let source =
+            Source { bucket: self.bucket.clone(), key: self.key(key), version: None, etag: None, size: None };
+        match fetch::fetch(&self.client, &source, into).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.of_outputs()),
+        }
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
         let put = self
             .client

@@ -59,7 +59,7 @@ fn video(plan: &Plan) -> String {
         Encoder::SvtAv1 { .. } => "AV1 by SVT-AV1",
     };
     let (preset, crf) = (plan.encoder.preset_name(), plan.encoder.crf());
-    let mut words = format!("{encoder}, preset {preset}, CRF {crf}, {} frames/s", rate(plan.rate.fps()));
+    let mut words = format!("{encoder}, preset {preset}, CRF {crf}, {} frames/s", rate(plan.grid.rate.fps()));
     for (is_so, what) in
         [(plan.deinterlace, ", de-interlaced"), (plan.tone_map.is_some(), ", HDR turned into SDR")]
     {

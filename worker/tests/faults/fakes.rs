@@ -106,6 +106,10 @@ impl Outputs for FakeOutputs {
         self.script.call(Method::Publish, self.inner.publish(file, key)).await
     }
 
+    async fn retrieve(&self, key: &str, into: &Path) -> Result<bool, StoreError> {
+        self.script.call(Method::Retrieve, self.inner.retrieve(key, into)).await
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<PutIfAbsent, StoreError> {
         let method = if is_claim(key) { Method::Claim } else { Method::PutIfAbsent };
         self.script.call(method, self.inner.put_if_absent(key, bytes)).await

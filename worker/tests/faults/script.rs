@@ -37,6 +37,8 @@ pub enum Method {
     Fetch,
     Check,
     Read,
+    /// The fetching of a kept piece.
+    Retrieve,
     Publish,
     PutIfAbsent,
     RemoveAllBut,

@@ -35,7 +35,7 @@ fn begun(bench: &Bench) -> Child {
     let child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("ffmpeg writes", || {
         let Some(folder) = unfinished(bench) else { return false };
-        fs::metadata(folder.join("out/180p.mp4")).is_ok_and(|file| file.len() > 0)
+        fs::metadata(folder.join("out/pieces/00000-180p.mp4")).is_ok_and(|file| file.len() > 0)
     });
     child
 }

@@ -77,9 +77,9 @@ async fn the_api_server_dies_under_load_and_nobody_notices_but_the_operator() {
     tokio::task::block_in_place(|| world.plane.start_api_server());
     let back = Instant::now();
     send_for(Duration::from_secs(8), &mut supervised).await;
-    // Ten at once, beside what flows: the fleet follows again.
-    place.send("cats", 10);
-    sent += 10;
+    // More than the fleet can do in several looks, however late the first of them is: it follows again.
+    place.send("cats", 60);
+    sent += 60;
     tokio::task::block_in_place(|| supervised.wait_for_leader());
     place
         .eventually("the operator writes again", async || {

@@ -14,6 +14,8 @@ pub struct Header {
     pub video: Video,
     /// The audio stream: the default one that can be decoded, or else the first.
     pub audio: Option<Audio>,
+    /// When the first of all streams starts, in microseconds of the file's own clock.
+    pub start_us: i64,
     /// What is left out of the renditions, for a person.
     pub notes: Vec<String>,
 }
@@ -47,6 +49,11 @@ impl<'a> Fields<'a> {
 
     fn microseconds(self, key: &str) -> Option<u64> {
         u64::try_from(parse_us(self.text(key)?)?).ok().filter(|us| *us > 0)
+    }
+
+    /// A time, which may lie before zero.
+    fn time_us(self, key: &str) -> Option<i64> {
+        parse_us(self.text(key)?)
     }
 
     fn child(self, key: &str) -> Fields<'a> {
@@ -107,7 +114,7 @@ pub fn parse_probe(json: &[u8]) -> Result<Header, MediaError> {
     let audio = best_audio(&streams);
     let audio_index = audio.as_ref().map(|audio| audio.index);
     notes.extend(left_out(&streams, video.index, audio_index));
-    Ok(Header { video, audio, notes })
+    Ok(Header { video, audio, start_us: format.time_us("start_time").unwrap_or(0), notes })
 }
 
 fn best_video<'a>(streams: &[Fields<'a>]) -> Option<Fields<'a>> {
@@ -125,6 +132,7 @@ fn best_audio(streams: &[Fields]) -> Option<Audio> {
             index: u32::try_from(stream.number("index")?).ok()?,
             codec: stream.codec()?.to_owned(),
             channels: stream.positive("channels").unwrap_or(0),
+            start_us: stream.time_us("start_time"),
         };
         stream.positive("sample_rate").map(|_| (stream.is("default"), audio))
     };

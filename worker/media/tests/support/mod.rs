@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use reelpool_media::{
-    Engine, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
+    Engine, Job, KeepNothing, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
 };
 use reelpool_protocol::Profile;
 use serde_json::Value;
@@ -27,8 +27,13 @@ pub fn free_engine() -> Engine {
 
 /// A plan that costs little.
 pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
-    let profile = Profile::default().with_x264_preset("ultrafast".parse().unwrap()).unwrap();
-    let options = PlanOptions { profile, threads: 2 };
+    cheap_plan_in_pieces(source, ladder, 60)
+}
+
+/// The same, in pieces of so many seconds.
+pub fn cheap_plan_in_pieces(source: &Source, ladder: &str, piece_seconds: u32) -> Plan {
+    let profile = format!(r#"{{"video":{{"preset":"ultrafast"}},"chunkSeconds":{piece_seconds}}}"#);
+    let options = PlanOptions { profile: Profile::from_json(&profile).unwrap(), threads: 2 };
     plan(source, &ladder.parse().unwrap(), &options)
 }
 
@@ -41,7 +46,13 @@ pub async fn whole(
 ) -> Result<Transcoded, MediaError> {
     let source = engine.probe(input).await?;
     let plan = cheap_plan(&source, ladder);
-    engine.transcode(input, &source, &plan, out, |_| (), std::future::pending()).await
+    let job = job(input, &source, &plan, out);
+    engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await
+}
+
+/// A transcode into `out_dir`.
+pub fn job<'a>(input: &'a Path, source: &'a Source, plan: &'a Plan, out_dir: &'a Path) -> Job<'a> {
+    Job { input, source, plan, out_dir }
 }
 
 /// Makes a clip with ffmpeg: `args` stand before the output.

@@ -140,6 +140,15 @@ impl Store {
         Ok(Some(bytes))
     }
 
+    /// Copies an object to the file `into`, which must not exist. Says whether there is such an object.
+    pub fn copy_out(&self, key: &str, into: &Path) -> Result<bool, SpoolError> {
+        let Some(mut object) = self.open_object(key)? else { return Ok(false) };
+        let written = |source| SpoolError::io("write", into, source);
+        let mut copy = File::create_new(into).map_err(written)?;
+        io::copy(&mut object, &mut copy).map_err(written)?;
+        Ok(true)
+    }
+
     /// Opens an object for reading; `None` when there is none.
     pub fn open_object(&self, key: &str) -> Result<Option<File>, SpoolError> {
         let path = self.path(key)?;
