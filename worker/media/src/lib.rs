@@ -12,6 +12,7 @@
 
 pub mod arguments;
 mod child;
+mod encoder;
 mod engine;
 mod error;
 mod limits;
@@ -32,9 +33,7 @@ mod verify;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{
-    AudioPlan, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, Stills, ToneMap, plan,
-};
+pub use plan::{AudioPlan, Grid, Piece, Plan, PlanOptions, Planned, Stills, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;

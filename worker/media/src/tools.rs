@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use reelpool_protocol::profile::Encoder;
+
+use crate::encoder;
 use crate::error::MediaError;
 
 /// An ffmpeg and an ffprobe that were found and asked.
@@ -17,6 +20,8 @@ pub struct Tools {
     pub version: String,
     /// Whether it can turn HDR into SDR (the filters `zscale` and `tonemap`).
     pub tone_mapping: bool,
+    /// Whether it can encode AV1 (the encoder `libsvtav1`).
+    pub svt_av1: bool,
 }
 
 impl Tools {
@@ -36,9 +41,23 @@ impl Tools {
                 return Err(MediaError::FfmpegLacks { program: "ffmpeg", path: ffmpeg, lacks });
             }
         }
+        let svt_av1 = lists(&encoders, encoder::name(Encoder::SvtAv1 { preset: 0, crf: 0 }));
         let filters = ask("ffmpeg", &ffmpeg, "-filters")?;
         let tone_mapping = lists(&filters, "zscale") && lists(&filters, "tonemap");
-        Ok(Self { ffmpeg, ffprobe, version, tone_mapping })
+        Ok(Self { ffmpeg, ffprobe, version, tone_mapping, svt_av1 })
+    }
+
+    /// Whether the encoder that a profile names is there; else [`MediaError::FfmpegLacks`].
+    pub fn check(&self, encoder: Encoder) -> Result<(), MediaError> {
+        match encoder {
+            // Not found without it.
+            Encoder::X264 { .. } => Ok(()),
+            Encoder::SvtAv1 { .. } if self.svt_av1 => Ok(()),
+            Encoder::SvtAv1 { .. } => {
+                let lacks = format!("the encoder {}, which AV1 needs", encoder::name(encoder));
+                Err(MediaError::FfmpegLacks { program: "ffmpeg", path: self.ffmpeg.clone(), lacks })
+            }
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct RenditionFile {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+    /// The same below the output folder, such as `720p.mp4`.
+    pub file: String,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -179,9 +181,9 @@ async fn make(
         warnings
             .push(format!("the master is damaged: {} errors while decoding, first {first}", decoding.errors));
     }
-    let (renditions, more) = verify::verify(engine, job, &decoding).await?;
+    let (mut renditions, more) = verify::verify(engine, job, &decoding).await?;
     warnings.extend(more);
-    let companions = companions(engine, job, &renditions, time).await?;
+    let companions = companions(engine, job, &mut renditions, time).await?;
     progress(sum.end());
     Ok(Transcoded { renditions, companions, warnings, master: job.source.info() })
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{JobId, Source};
 use crate::ladder::Ladder;
+use crate::profile::Profile;
 
 /// The version of the manifest's form that this crate writes.
 pub const FORMAT: u32 = 1;
@@ -30,6 +31,9 @@ pub struct Manifest {
     pub source: Source,
     /// The renditions that were asked for.
     pub ladder: Ladder,
+    /// How they were made. The preset may be another than the job's: a worker may have its own.
+    #[serde(default)]
+    pub profile: Profile,
     /// What the master turned out to be.
     pub master: MasterInfo,
     /// The renditions, largest first.

@@ -6,7 +6,7 @@ mod common;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
-use common::{any_ladder, any_source};
+use common::{any_ladder, any_profile, any_source};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -72,8 +72,10 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
         publish_ms,
     });
     let lists = (vec(any_rendition(), 0..4), vec(any_companion(), 0..4), vec(".*", 0..3));
-    (any_job_id(), ".*", ".*", any_source(), any_ladder(), master, lists, timings).prop_map(
-        |(job_id, attempt, worker, source, ladder, master, (renditions, companions, warnings), timings)| {
+    let asked = (any_source(), any_ladder(), any_profile());
+    (any_job_id(), ".*", ".*", asked, master, lists, timings).prop_map(
+        |(job_id, attempt, worker, asked, master, (renditions, companions, warnings), timings)| {
+            let (source, ladder, profile) = asked;
             Manifest {
                 format: manifest::FORMAT,
                 job_id,
@@ -81,6 +83,7 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
                 worker,
                 source,
                 ladder,
+                profile,
                 master,
                 renditions,
                 companions,
@@ -275,6 +278,12 @@ fn the_manifest_keeps_its_form() {
         "format": 1, "job_id": JOB, "attempt": "a1", "worker": "w1",
         "source": { "bucket": "masters", "key": "a/b.mp4", "etag": "e1" },
         "ladder": ["720p", "480p"],
+        "profile": {
+            "video": { "codec": "h264", "preset": "faster", "crf": 22, "maxKbps": {} },
+            "audio": { "kbps": 128 },
+            "packaging": ["mp4", "hls", "dash"], "segmentSeconds": 6, "poster": true, "storyboard": true,
+            "chunkSeconds": 60, "quality": "none",
+        },
         "master": {
             "bytes": 9, "width": 1280, "height": 720, "duration_ms": 1000, "video_codec": "h264", "audio_codec": null,
         },
@@ -288,6 +297,9 @@ fn the_manifest_keeps_its_form() {
     });
     let manifest: Manifest = serde_json::from_value(expected.clone()).unwrap();
     assert_eq!(manifest.source, master());
+    let mut older = expected.clone();
+    older.as_object_mut().unwrap().remove("profile");
+    assert_eq!(serde_json::from_value::<Manifest>(older).unwrap(), manifest);
     assert_eq!(serde_json::to_value(manifest).unwrap(), expected);
 }
 

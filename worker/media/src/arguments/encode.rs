@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::graph::filter_graph;
 use super::{Args, SOUND, Share, piece_file, seconds};
+use crate::encoder;
 use crate::limits::Limits;
-use crate::plan::{AUDIO_KBPS, Grid, Plan, Planned};
+use crate::plan::{Grid, Plan, Planned};
 use crate::probe::file_url;
 use crate::source::Source;
 
@@ -51,7 +52,7 @@ pub fn encode(plan: &Plan, source: &Source, input: &Path, share: &Share, limits:
     }
     if let Some(audio) = plan.audio.as_ref().filter(|_| share.sound) {
         args.pairs(&[("-map", &format!("0:{}", audio.index))]);
-        args.add(&format!("-c:a aac -b:a {AUDIO_KBPS}k -ac 2 -ar 48000"));
+        args.add(&format!("-c:a aac -b:a {}k -ac 2 -ar 48000", audio.kbps));
         let start = seconds(origin(plan, source));
         // Holes are filled with silence, and so is the time before it begins.
         args.pairs(&[("-af", &format!("asetpts=PTS-({start})/TB,aresample=async=1000:first_pts=0"))]);
@@ -63,9 +64,11 @@ pub fn encode(plan: &Plan, source: &Source, input: &Path, share: &Share, limits:
 fn video(args: &mut Args, plan: &Plan, i: usize, rendition: &Planned, number: usize) {
     let Planned { max_kbps, .. } = rendition;
     let apart = plan.grid.key_every.to_string();
-    args.pairs(&[("-map", &format!("[v{i}]")), ("-c:v", "libx264"), ("-preset", plan.preset.name())]);
+    args.pairs(&[("-map", &format!("[v{i}]"))]);
+    for (option, value) in encoder::options(plan.encoder, plan.threads) {
+        args.pairs(&[(option, &value)]);
+    }
     args.pairs(&[
-        ("-crf", "22"),
         ("-maxrate", &format!("{max_kbps}k")),
         ("-bufsize", &format!("{}k", max_kbps.saturating_mul(2))),
         ("-threads", &plan.threads.to_string()),
@@ -74,7 +77,7 @@ fn video(args: &mut Args, plan: &Plan, i: usize, rendition: &Planned, number: us
         ("-force_key_frames", &format!("expr:not(mod(n,{apart}))")),
     ]);
     // The graph has made the rate constant; ffmpeg's own way to do so would fill up from zero to the first frame.
-    args.add("-sc_threshold 0 -profile:v high -pix_fmt yuv420p -fps_mode passthrough");
+    args.add("-pix_fmt yuv420p -fps_mode passthrough");
     args.add("-map_metadata -1 -map_chapters -1 -f mp4");
     args.0.push(piece_file(number, rendition).into());
 }
