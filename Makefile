@@ -61,7 +61,7 @@ bench: ## The cost of a decision, the worker's overhead over bare ffmpeg, the op
 	$(step) 4/5 "measure the worker" scripts/bench worker
 	$(step) 5/5 "measure the operator" scripts/bench operator
 
-fuzz: ## Fuzz the parsers of queue messages and profiles; SECONDS_PER_TARGET=60
+fuzz: ## Fuzz the readers of what comes from outside; SECONDS_PER_TARGET=60
 	$(step) 1/1 "fuzz" scripts/fuzz
 
 deny: ## Licences, sources, duplicate and vulnerable dependencies

@@ -1,7 +1,7 @@
 //! One child process: started in the sandbox, read to its end, and never left behind.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
+use crate::cgroup;
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
 use crate::sandbox::{self, Sandbox, Spec};
@@ -17,6 +18,10 @@ use crate::spawner;
 
 /// How long a child may take to end after it was asked to.
 const TIME_TO_END: Duration = Duration::from_secs(5);
+
+/// What a container's memory limit leaves to its other processes, our own among them: a sixteenth, and at least
+/// this.
+const OTHERS_MEMORY: u64 = 64 << 20;
 
 /// How much is read from a pipe at a time.
 pub(crate) const PIPE_BYTES: usize = 8192;
@@ -29,15 +34,15 @@ pub(crate) struct Run<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// The folder it works in; writable to it if `writes`.
+    /// The folder it works in; open to it only if `writes`.
     pub folder: &'a Path,
     /// Whether it makes files in `folder`.
     pub writes: bool,
-    /// The one file that it may read beside those of `folder`.
+    /// The one file that it may read, beside those that it writes.
     pub input: &'a Path,
     /// Size of each written file, in bytes.
     pub max_file_bytes: u64,
-    /// Its own memory, in bytes.
+    /// Its own memory, in bytes; where the container has less, that.
     pub memory_bytes: u64,
     /// Its wall time; its processor time follows from it and `threads`.
     pub deadline: Duration,
@@ -50,6 +55,8 @@ pub(crate) struct Running {
     name: &'static str,
     child: Child,
     group: Option<Pid>,
+    /// The container's count of kills when it began.
+    kills: Option<cgroup::Kills>,
     /// Its standard output.
     pub stdout: ChildStdout,
     /// Its standard error.
@@ -62,6 +69,7 @@ impl Run<'_> {
         let mut command = self.command(sandbox)?;
         command.env_clear().current_dir(self.folder).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let kills = cgroup::Kills::now();
         let mut child = spawner::spawn(command).await.map_err(|error| match sandbox {
             Sandbox::Via(path) => {
                 MediaError::SandboxFailed { detail: format!("{}: {error}", path.display()) }
@@ -70,7 +78,9 @@ impl Run<'_> {
         })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         match (child.stdout.take(), child.stderr.take()) {
-            (Some(stdout), Some(stderr)) => Ok(Running { name: self.name, child, group, stdout, stderr }),
+            (Some(stdout), Some(stderr)) => {
+                Ok(Running { name: self.name, child, group, kills, stdout, stderr })
+            }
             _ => Err(MediaError::SandboxFailed { detail: "the child has no pipes".into() }),
         }
     }
@@ -81,22 +91,17 @@ impl Run<'_> {
             command.args(&self.args);
             return Ok(command);
         };
-        let folder = |yes: bool| {
-            if yes { vec![self.folder.to_owned()] } else { Vec::new() }
-        };
-        let mut read: Vec<PathBuf> = vec![self.input.to_owned()];
-        read.extend(folder(!self.writes));
         let spec = Spec {
             parent: std::process::id(),
-            read,
-            write: folder(self.writes),
+            read: vec![self.input.to_owned()],
+            write: if self.writes { vec![self.folder.to_owned()] } else { Vec::new() },
             max_file_bytes: self.max_file_bytes,
             cpu_seconds: self
                 .deadline
                 .as_secs()
                 .saturating_add(10)
                 .saturating_mul(u64::from(self.threads) + 2),
-            memory_bytes: self.memory_bytes,
+            memory_bytes: self.memory_bytes.min(room().unwrap_or(u64::MAX)),
         };
         let spec = serde_json::to_string(&spec).map_err(|error| MediaError::SandboxFailed {
             detail: format!("the spec cannot be written: {error}"),
@@ -145,6 +150,27 @@ impl Run<'_> {
     }
 }
 
+/// How much of the container's memory one child may have, in bytes; `None` without a limit. One that comes to it is
+/// told so and says it; one that comes to the container's limit is killed, and the worker perhaps with it.
+pub(crate) fn room() -> Option<u64> {
+    cgroup::memory_limit().map(|limit| limit.saturating_sub(OTHERS_MEMORY.max(limit / 16)).max(limit / 2))
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    status: ExitStatus,
+    /// The kernel killed it because the container came to its memory limit.
+    out_of_memory: bool,
+}
+
+impl Ended {
+    /// The signal that ended it.
+    pub fn signal(self) -> Option<i32> {
+        std::os::unix::process::ExitStatusExt::signal(&self.status)
+    }
+}
+
 /// Reads some bytes; 0 at the end and on errors, which for a pipe are the end too.
 pub(crate) async fn some(pipe: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> usize {
     pipe.read(buffer).await.unwrap_or(0)
@@ -152,10 +178,16 @@ pub(crate) async fn some(pipe: &mut (impl AsyncRead + Unpin), buffer: &mut [u8])
 
 impl Running {
     /// Waits for its end.
-    pub async fn wait(&mut self) -> Result<ExitStatus, MediaError> {
+    pub async fn wait(&mut self) -> Result<Ended, MediaError> {
         let status = self.child.wait().await;
         self.group = None;
-        status.map_err(|error| MediaError::io("wait for", Path::new(self.name), error))
+        let status = status.map_err(|error| MediaError::io("wait for", Path::new(self.name), error))?;
+        let mut ended = Ended { status, out_of_memory: false };
+        if ended.signal() == Some(Signal::KILL.as_raw()) {
+            let counted = self.kills.zip(cgroup::Kills::now());
+            ended.out_of_memory = counted.is_some_and(|(before, now)| now.rose_since(before));
+        }
+        Ok(ended)
     }
 
     /// Kills it at once.
@@ -189,8 +221,7 @@ impl Drop for Running {
 
 impl Log {
     /// The log of a child that ended well, or the error that its end means.
-    pub fn after(self, program: &'static str, status: ExitStatus) -> Result<Self, MediaError> {
-        use std::os::unix::process::ExitStatusExt as _;
+    pub fn after(self, program: &'static str, ended: Ended) -> Result<Self, MediaError> {
         if let Some(detail) = &self.sandbox_warning {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| tracing::warn!("sandbox: {detail}"));
@@ -203,24 +234,35 @@ impl Log {
         if self.has(Finding::NoSpace) {
             return Err(MediaError::DiskFull { tail });
         }
-        if let Some(signal) = status.signal() {
+        if ended.out_of_memory {
+            return Err(MediaError::ResourceLimit { detail: "memory of the container".into(), tail });
+        }
+        if let Some(signal) = ended.signal() {
             return Err(by_signal(program, signal, tail));
         }
-        if status.success() {
+        if ended.status.success() {
             return Ok(self);
         }
         if self.has(Finding::FileTooLarge) {
             return Err(MediaError::ResourceLimit { detail: "size of one output file".into(), tail });
         }
-        if self.has(Finding::NoMemory) {
+        // Encoders that lack memory for their threads do not say so; the ones that dislike their parameters do, and
+        // then this is not the first complaint.
+        let not_opened =
+            self.first_error.as_ref().is_some_and(|line| line.contains("Error while opening encoder"));
+        if self.has(Finding::NoMemory) || not_opened {
             return Err(MediaError::ResourceLimit { detail: "memory".into(), tail });
+        }
+        if self.has(Finding::OtherFormat) {
+            let detail = "its first bytes and the rest are of different containers".into();
+            return Err(MediaError::UnsupportedFormat { detail });
         }
         if let Some((width, height, max)) = self.frame_size {
             return Err(MediaError::TooManyPixels { width, height, max });
         }
         let reason =
             self.first_error.unwrap_or_else(|| tail.lines().last().unwrap_or("it said nothing").to_owned());
-        Err(MediaError::FfmpegFailed { program, code: status.code().unwrap_or(-1), reason, tail })
+        Err(MediaError::FfmpegFailed { program, code: ended.status.code().unwrap_or(-1), reason, tail })
     }
 }
 

@@ -5,7 +5,7 @@ use reelpool_protocol::profile::Encoder;
 /// Neither side of a picture may be shorter for SVT-AV1, in pixels.
 const SHORTEST_AV1: u32 = 64;
 /// Newer SVT-AV1 takes a level of parallelism, at most 6, where older ones take processors.
-const MOST_PARALLEL_AV1: u32 = 6;
+pub(crate) const MOST_PARALLEL_AV1: u32 = 6;
 
 /// The encoder's name in ffmpeg.
 pub(crate) fn name(encoder: Encoder) -> &'static str {

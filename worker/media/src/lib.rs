@@ -11,10 +11,14 @@
 //! argument is [`sandbox::COMMAND`]: that is how a child locks itself in before it becomes ffmpeg.
 
 pub mod arguments;
+mod cgroup;
 mod child;
 mod encoder;
+mod ending;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod log;
 pub mod package;
@@ -33,7 +37,7 @@ mod verify;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{AudioPlan, Grid, Piece, Plan, PlanOptions, Planned, Stills, ToneMap, plan};
+pub use plan::{AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Stills, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;

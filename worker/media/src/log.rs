@@ -53,10 +53,12 @@ pub(crate) enum Finding {
     BadData,
     /// There is no decoder for a stream.
     NoDecoder,
+    /// The file is of a format that is not let in.
+    OtherFormat,
 }
 
 /// What ffmpeg 5 to 9 say, and what it means.
-const PHRASES: [(&str, Finding); 12] = [
+const PHRASES: [(&str, Finding); 15] = [
     (": partial file", Finding::CutShort),
     ("ended prematurely", Finding::CutShort),
     ("No space left on device", Finding::NoSpace),
@@ -65,10 +67,14 @@ const PHRASES: [(&str, Finding); 12] = [
     ("Cannot allocate memory", Finding::NoMemory),
     ("malloc of size", Finding::NoMemory),
     ("Resource temporarily unavailable", Finding::NoMemory),
+    // The loader's word, before there is an ffmpeg; one that cannot be loaded for other reasons is found at start.
+    ("failed to map segment from shared object", Finding::NoMemory),
+    ("cannot map zero-fill pages", Finding::NoMemory),
     ("Invalid data found", Finding::BadData),
     ("Error while decoding", Finding::BadData),
     ("Decoder (codec", Finding::NoDecoder),
     ("no decoder found", Finding::NoDecoder),
+    ("Format not on whitelist", Finding::OtherFormat),
 ];
 
 /// A child's log: its end, and the findings.

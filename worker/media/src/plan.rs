@@ -8,11 +8,13 @@ use crate::source::{Rate, Source, Transfer, Video};
 use crate::tools::Tools;
 
 mod grid;
+mod memory;
 mod outputs;
 mod rate;
 mod stills;
 
 pub use grid::{Grid, Piece};
+pub use memory::Fit;
 use rate::choose_rate;
 pub use stills::Stills;
 
@@ -146,21 +148,6 @@ impl Plan {
 
     fn sound_bytes(&self, us: u64) -> u64 {
         self.audio.as_ref().map_or(0, |audio| bytes_at(audio.kbps, us))
-    }
-
-    /// Memory that ffmpeg may need at most, in bytes: twice an estimate of its buffers. Encoders look some fifty
-    /// frames ahead, each frame with its copies at lower resolution, and every thread has frames of its own.
-    pub(crate) fn memory_bytes(&self, source: &Source) -> u64 {
-        const BASE: u64 = 512 << 20;
-        const PER_THREAD: u64 = 64 << 20;
-        let frame = |pixels: u64| pixels.saturating_mul(3) / 2;
-        let decoded = frame(u64::from(source.video.width) * u64::from(source.video.height)).saturating_mul(2);
-        let encoded: u64 = self.renditions.iter().map(|rendition| frame(rendition.pixels())).sum();
-        let threads = u64::from(self.threads);
-        let frames =
-            decoded.saturating_mul(threads + 32).saturating_add(encoded.saturating_mul(threads + 100));
-        let buffers = frames.saturating_add(threads * PER_THREAD);
-        buffers.saturating_add(BASE).saturating_mul(2)
     }
 }
 

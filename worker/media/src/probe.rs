@@ -8,10 +8,13 @@ use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
 use crate::scan::{self, Packet, Picture, PictureCounter};
-use crate::sniff::{Container, sniff};
+use crate::sniff::{Container, Sniffed, sniff};
 use crate::source::Source;
 
 mod header;
+mod length;
+
+use length::{Counted, Sound};
 
 pub use header::{Header, parse_probe};
 
@@ -22,7 +25,7 @@ const MAX_JSON: usize = 16 << 20;
 
 /// See [`Engine::probe`].
 pub(crate) async fn probe(engine: &Engine, input: &Path) -> Result<Source, MediaError> {
-    let (container, bytes) = sniff(input)?;
+    let Sniffed { container, bytes, breaks_off } = sniff(input)?;
     let header = read_header(engine, input, container).await?;
     let video = &header.video;
     let (width, height, max) = (u64::from(video.width), u64::from(video.height), engine.limits.max_pixels);
@@ -30,10 +33,15 @@ pub(crate) async fn probe(engine: &Engine, input: &Path) -> Result<Source, Media
     if width * height > max || u64::from(shown_width) * u64::from(shown_height) > max {
         return Err(MediaError::TooManyPixels { width, height, max });
     }
-    let (picture, log) = count_packets(engine, input, container, video.index, bytes).await?;
+    let (picture, sound, log) = count_packets(engine, input, container, &header, bytes).await?;
     let mut warnings = header.notes;
-    warnings.extend(judge_length(video, picture, &log)?);
-    let (video, audio, start_us) = (header.video, header.audio, header.start_us);
+    warnings.extend(Counted { container, video, picture, sound, breaks_off }.judge(&log)?);
+    // A track that is announced and never comes: screen recorders do that.
+    if let Some(audio) = header.audio.as_ref().filter(|_| sound.packets == 0) {
+        warnings.push(format!("left out: an audio stream with nothing in it (stream {})", audio.index));
+    }
+    let audio = header.audio.filter(|_| sound.packets > 0);
+    let (video, start_us) = (header.video, header.start_us);
     Ok(Source { bytes, container, start_us, video, audio, picture, warnings })
 }
 
@@ -100,11 +108,7 @@ fn refused(error: MediaError) -> MediaError {
     let MediaError::FfmpegFailed { reason, tail, .. } = error else {
         return error;
     };
-    if tail.contains("Format not on whitelist") {
-        MediaError::UnsupportedFormat {
-            detail: "its first bytes and the rest are of different containers".into(),
-        }
-    } else if tail.contains("moov atom not found") {
+    if tail.contains("moov atom not found") {
         let detail = "its index (the moov box) is missing, which is usually written last".into();
         MediaError::TruncatedInput { detail, tail }
     } else {
@@ -112,23 +116,29 @@ fn refused(error: MediaError) -> MediaError {
     }
 }
 
+/// The picture's packets and the sound's, summed up, and what ffprobe complained of.
 async fn count_packets(
     engine: &Engine,
     input: &Path,
     container: Container,
-    index: u32,
+    header: &Header,
     bytes: u64,
-) -> Result<(Picture, Log), MediaError> {
+) -> Result<(Picture, Sound, Log), MediaError> {
     let mut args = careful(engine, container);
-    args.extend(["-select_streams", &index.to_string()].map(OsString::from));
     args.extend(scan::ENTRIES.map(OsString::from));
     args.push(file_url(input));
     let mut counter = PictureCounter::new(container.clock_may_jump());
     let mut lines = Lines::default();
-    let mut count = |line: &str| {
-        if let Some(packet) = Packet::parse(line) {
-            counter.add(packet);
+    let (video, audio) = (Some(header.video.index), header.audio.as_ref().map(|audio| audio.index));
+    let mut sound = Sound::default();
+    let mut count = |line: &str| match Packet::parse(line) {
+        Some(packet) if packet.stream == video => counter.add(packet),
+        Some(packet) if packet.stream == audio => {
+            sound.packets += 1;
+            let end = packet.at_us.unwrap_or(0).saturating_add(packet.lasts_us);
+            sound.end_us = sound.end_us.max(end);
         }
+        _ => {}
     };
     let run = Run { deadline: engine.limits.scan_deadline_for(bytes), ..run(engine, input, args) };
     let log = run
@@ -136,63 +146,5 @@ async fn count_packets(
         .await
         .map_err(refused)?;
     lines.finish(&mut count);
-    Ok((counter.finish(), log))
-}
-
-/// Differences between header and content up to this many microseconds are nobody's concern.
-const SLACK_US: u64 = 100_000;
-
-/// Compares what the header promises with what is there. The content is what counts; the header only tells
-/// whether the rest is missing (an error) or was never there (a warning).
-fn judge_length(
-    video: &crate::source::Video,
-    picture: Picture,
-    log: &Log,
-) -> Result<Vec<String>, MediaError> {
-    let mut warnings = Vec::new();
-    let seconds = |us: u64| format!("{}.{:02} s", us / 1_000_000, us / 10_000 % 100);
-    let promised = video.header_duration_us.unwrap_or(0);
-    // A file's own duration counts from zero, a stream's from its first frame: the kinder of the two.
-    let there = picture.duration_us().max(u64::try_from(picture.end_us).unwrap_or(0));
-    let missing = promised.saturating_sub(there);
-    let missing_frames = video.header_frames.unwrap_or(0).saturating_sub(picture.packets);
-    let cut = log.has(Finding::CutShort) || missing_frames > 0;
-    let detail = || {
-        let frames = video.header_frames.map_or(String::new(), |frames| format!(" ({frames} frames)"));
-        format!(
-            "its header promises {}{frames}, {} ({} frames) are there",
-            seconds(promised),
-            seconds(picture.duration_us()),
-            picture.packets
-        )
-    };
-    if picture.frames == 0 {
-        let tail = log.tail();
-        return Err(if cut {
-            MediaError::TruncatedInput { detail: detail(), tail }
-        } else {
-            MediaError::CorruptInput { detail: "no frame of its picture can be found".into(), tail }
-        });
-    }
-    let much = |part: u64, whole: u64, least: u64| part > least && part > whole / 100;
-    let many_frames = much(missing_frames, video.header_frames.unwrap_or(0), 2);
-    if cut && (much(missing, promised, SLACK_US) || many_frames) {
-        return Err(MediaError::TruncatedInput { detail: detail(), tail: log.tail() });
-    }
-    if cut {
-        warnings.push(format!("the master ends early: {}", detail()));
-    } else if missing > 1_000_000 && missing > promised / 10 {
-        warnings.push(format!(
-            "the header says {}, the picture lasts {}",
-            seconds(promised),
-            seconds(picture.duration_us())
-        ));
-    }
-    if picture.lost_at_start > 0 {
-        warnings.push(format!(
-            "the first {} frames come before the first key frame and cannot be decoded",
-            picture.lost_at_start
-        ));
-    }
-    Ok(warnings)
+    Ok((counter.finish(), sound, log))
 }

@@ -17,6 +17,25 @@ pub struct Progress {
     pub left: Option<Duration>,
 }
 
+impl Progress {
+    /// Of a part that is made in `passes` passes, each of `frames` frames, when pass `pass` (from 0) is as far as this.
+    pub(crate) fn in_passes(self, pass: usize, passes: usize, frames: u64) -> Self {
+        let (pass, passes) = (u64::try_from(pass).unwrap_or(0), u64::try_from(passes).unwrap_or(1).max(1));
+        let of_all = |all: u64, part: u64| all.saturating_mul(pass).saturating_add(part) / passes;
+        // What is left of this pass tells how long one takes.
+        let one =
+            self.left.map(|left| left.saturating_mul(1000) / 1000_u32.saturating_sub(self.permille).max(1));
+        let more = u32::try_from(passes.saturating_sub(pass).saturating_sub(1)).unwrap_or(u32::MAX);
+        let more = one.unwrap_or_default().saturating_mul(more);
+        Self {
+            permille: u32::try_from(of_all(1000, self.permille.into())).unwrap_or(1000),
+            frames: of_all(frames, self.frames),
+            left: self.left.map(|left| left.saturating_add(more)),
+            ..self
+        }
+    }
+}
+
 /// The progress of a whole that is made part by part.
 #[derive(Debug, Clone)]
 pub(crate) struct Sum {
@@ -130,6 +149,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn passes_add_up() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let at = |permille, frames, left| Progress { permille, frames, left, ..Progress::default() };
+        // (at, pass, passes, then)
+        let table = [
+            (at(500, 50, seconds(10)), 0, 1, at(500, 50, seconds(10))),
+            (at(500, 50, seconds(10)), 0, 2, at(250, 25, seconds(30))),
+            (at(500, 50, seconds(10)), 1, 2, at(750, 75, seconds(10))),
+            (at(1000, 100, seconds(0)), 0, 3, at(333, 33, seconds(0))),
+            (at(1000, 100, None), 2, 3, at(1000, 100, None)),
+        ];
+        for (now, pass, passes, then) in table {
+            assert_eq!(now.in_passes(pass, passes, 100), then, "{pass} of {passes}");
+        }
+    }
 
     #[test]
     fn parts_add_up() {

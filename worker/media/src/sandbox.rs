@@ -106,6 +106,8 @@ fn limit(spec: &Spec) -> Result<(), String> {
         (Resource::Fsize, spec.max_file_bytes, "file size"),
         (Resource::Cpu, spec.cpu_seconds, "processor time"),
         (Resource::Data, spec.memory_bytes, "memory"),
+        // Each thread's stack counts as memory, used or not: a quarter of what is usual is plenty.
+        (Resource::Stack, 2 << 20, "stack"),
     ];
     for (resource, value, name) in limits {
         // A limit that the machine has set lower already stays.

@@ -46,24 +46,30 @@ impl Picture {
 pub(crate) struct Packet {
     /// When it is shown, or else when it is decoded.
     pub at_us: Option<i64>,
+    /// When it is decoded, or else when it is shown.
+    pub decoded_us: Option<i64>,
     /// For how long it is shown.
     pub lasts_us: i64,
     /// It can be decoded alone.
     pub key: bool,
     /// It is decoded but not shown (an edit list says so).
     pub hidden: bool,
+    /// The stream it is of, where the list tells.
+    pub stream: Option<u32>,
 }
 
 /// The entries of `-show_entries` that [`Packet::parse`] reads, and the form in which it does.
 pub(crate) const ENTRIES: [&str; 4] =
-    ["-show_entries", "packet=pts_time,dts_time,duration_time,flags", "-of", "compact=p=0:nk=0"];
+    ["-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags", "-of", "compact=p=0:nk=0"];
 
 impl Packet {
-    /// Reads `pts_time=0.066733|dts_time=0.000000|duration_time=0.033367|flags=K_`; unknown fields are passed over.
+    /// Reads `stream_index=0|pts_time=0.066733|dts_time=0.000000|duration_time=0.033367|flags=K_`; unknown fields
+    /// are passed over.
     pub fn parse(line: &str) -> Option<Self> {
         let (mut packet, mut pts, mut dts, mut seen) = (Self::default(), None, None, false);
         for (key, value) in line.trim().split('|').filter_map(|field| field.split_once('=')) {
             match key {
+                "stream_index" => packet.stream = value.parse().ok(),
                 "pts_time" => pts = parse_us(value),
                 "dts_time" => dts = parse_us(value),
                 "duration_time" => packet.lasts_us = parse_us(value).unwrap_or(0).max(0),
@@ -75,7 +81,7 @@ impl Packet {
                 _ => {}
             }
         }
-        packet.at_us = pts.or(dts);
+        (packet.at_us, packet.decoded_us) = (pts.or(dts), dts.or(pts));
         seen.then_some(packet)
     }
 }
@@ -93,9 +99,13 @@ pub(crate) fn parse_us(text: &str) -> Option<i64> {
     Some(if negative { -us } else { us })
 }
 
-/// A jump of more than this in a recording's clock is a break, not a pause; ffmpeg closes such gaps too
+/// A jump forward of more than this in a recording's clock is a break, not a pause; ffmpeg closes such gaps too
 /// (`-dts_delta_threshold`).
-const CLOCK_BREAK_US: u64 = 10_000_000;
+const CLOCK_BREAK_US: i64 = 10_000_000;
+/// So is a jump back of more than this in the order of decoding: the start of another recording, for one.
+const CLOCK_BACK_US: i64 = 100_000;
+/// Frames before the first one with a time are held back for it, up to this many.
+const UNTIMED: usize = 10_000;
 /// Frames come in the order of decoding; this many are held back to bring them in the order of showing.
 const REORDER: usize = 64;
 
@@ -105,7 +115,12 @@ pub(crate) struct PictureCounter {
     picture: Picture,
     clock_may_jump: bool,
     offset_us: i64,
-    previous: Option<Packet>,
+    /// When the frame before was decoded, on the unbroken clock, and for how long it is shown.
+    decoded: Option<(i64, i64)>,
+    /// For how long each frame before the first one with a time is shown.
+    untimed: Vec<i64>,
+    /// When the frame before ends.
+    expected_us: Option<i64>,
     key_seen: bool,
     waiting: BinaryHeap<Reverse<i64>>,
     shown_us: Option<i64>,
@@ -128,8 +143,29 @@ impl PictureCounter {
         if packet.hidden {
             return;
         }
+        if packet.at_us.is_none() && self.expected_us.is_none() && self.untimed.len() < UNTIMED {
+            self.untimed.push(packet.lasts_us);
+            return;
+        }
+        self.put_untimed(packet.at_us);
         let at = self.place(packet);
-        let end = at.saturating_add(packet.lasts_us);
+        self.put(at, packet.lasts_us);
+    }
+
+    /// Puts what had no time before the first time that is told: containers that cannot tell times below zero leave
+    /// them out. Without any, the first frame is at zero.
+    fn put_untimed(&mut self, told: Option<i64>) {
+        let untimed = std::mem::take(&mut self.untimed);
+        let all = untimed.iter().fold(0, |sum: i64, lasts| sum.saturating_add(*lasts));
+        let mut at = told.map_or(0, |told| told.saturating_sub(all));
+        for lasts in untimed {
+            self.put(at, lasts);
+            at = at.saturating_add(lasts);
+        }
+    }
+
+    fn put(&mut self, at: i64, lasts_us: i64) {
+        let end = at.saturating_add(lasts_us);
         if self.picture.frames == 0 {
             (self.picture.start_us, self.picture.last_us, self.picture.end_us) = (at, at, end);
         }
@@ -137,7 +173,7 @@ impl PictureCounter {
         self.picture.start_us = self.picture.start_us.min(at);
         self.picture.last_us = self.picture.last_us.max(at);
         self.picture.end_us = self.picture.end_us.max(end);
-        self.previous = Some(Packet { at_us: Some(at), ..packet });
+        self.expected_us = Some(end);
         self.waiting.push(Reverse(at));
         if self.waiting.len() > REORDER {
             self.show();
@@ -146,19 +182,20 @@ impl PictureCounter {
 
     /// The time of a packet on one unbroken clock.
     fn place(&mut self, packet: Packet) -> i64 {
-        let expected = self.previous.map(|p| p.at_us.unwrap_or(0).saturating_add(p.lasts_us));
-        let Some(told) = packet.at_us else {
-            return expected.unwrap_or(0);
+        let Some((told, decoded)) = packet.at_us.zip(packet.decoded_us) else {
+            return self.expected_us.unwrap_or(0);
         };
-        let at = told.saturating_add(self.offset_us);
-        match expected {
-            Some(expected) if self.clock_may_jump && at.abs_diff(expected) > CLOCK_BREAK_US => {
-                self.offset_us = expected.saturating_sub(told);
+        let mut now = decoded.saturating_add(self.offset_us);
+        if let Some((before, lasts)) = self.decoded.filter(|_| self.clock_may_jump) {
+            let expected = before.saturating_add(lasts);
+            if now.saturating_sub(expected) > CLOCK_BREAK_US || before.saturating_sub(now) > CLOCK_BACK_US {
+                self.offset_us = expected.saturating_sub(decoded);
                 self.picture.clock_breaks += 1;
-                expected
+                now = expected;
             }
-            _ => at,
         }
+        self.decoded = Some((now, packet.lasts_us));
+        told.saturating_add(self.offset_us)
     }
 
     fn show(&mut self) {
@@ -174,6 +211,7 @@ impl PictureCounter {
 
     /// The sum.
     pub fn finish(mut self) -> Picture {
+        self.put_untimed(None);
         while !self.waiting.is_empty() {
             self.show();
         }
@@ -249,12 +287,35 @@ mod tests {
     }
 
     #[test]
+    fn frames_without_a_time_stand_before_the_first_that_has_one() {
+        let untimed = "pts_time=N/A|dts_time=N/A|duration_time=0.040000|flags=K_";
+        let timed = ["pts_time=0.020000|duration_time=0.040000|flags=__", untimed];
+        let picture = count(false, &[&[untimed; 3][..], &timed].concat());
+        assert_eq!((picture.start_us, picture.last_us, picture.end_us), (-100_000, 60_000, 100_000));
+        assert_eq!((picture.frames, picture.longest_gap_us), (5, 40_000));
+        let picture = count(false, &[untimed; 5]);
+        assert_eq!((picture.start_us, picture.end_us, picture.frames), (0, 200_000, 5));
+    }
+
+    #[test]
     fn a_broken_clock_is_bridged_only_where_clocks_may_break() {
         let lines = [
             "pts_time=0.000000|duration_time=1.000000|flags=K_",
             "pts_time=90000.000000|duration_time=1.000000|flags=K_",
             "pts_time=90001.000000|duration_time=1.000000|flags=__",
         ];
+        let back = [
+            "pts_time=5.200000|dts_time=5.000000|duration_time=0.100000|flags=K_",
+            "pts_time=5.100000|dts_time=5.100000|duration_time=0.100000|flags=__",
+            "pts_time=0.200000|dts_time=0.000000|duration_time=0.100000|flags=K_",
+            "pts_time=0.100000|dts_time=0.100000|duration_time=0.100000|flags=__",
+        ];
+        let picture = count(true, &back);
+        assert_eq!(
+            (picture.start_us, picture.end_us, picture.clock_breaks),
+            (5_100_000, 5_500_000, 1),
+            "another recording after the first"
+        );
         assert_eq!((count(true, &lines).duration_us(), count(true, &lines).clock_breaks), (3_000_000, 1));
         assert_eq!(count(false, &lines).duration_us(), 90_002_000_000);
     }

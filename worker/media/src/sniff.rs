@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::ending::breaks_off;
 use crate::error::MediaError;
 
 /// A container that is accepted.
@@ -16,7 +17,7 @@ pub enum Container {
     IsoMedia,
     /// Matroska and `WebM`.
     Matroska,
-    /// MPEG transport stream, with packets of 188 or 192 bytes.
+    /// MPEG transport stream, with packets of 188, 192 or 204 bytes.
     MpegTs,
     /// MPEG program stream.
     MpegPs,
@@ -49,17 +50,28 @@ impl Container {
         }
     }
 
-    /// Whether its time stamps may jump in the middle, as in recordings of broadcasts.
+    /// Whether its time stamps may jump in the middle, as in recordings of broadcasts and in files joined end to end.
     pub(crate) fn clock_may_jump(self) -> bool {
-        matches!(self, Self::MpegTs | Self::MpegPs)
+        matches!(self, Self::MpegTs | Self::MpegPs | Self::Ogg)
     }
 }
 
 /// How much of the file is looked at.
 const HEAD_BYTES: u64 = 4096;
 
-/// Tells the container of the file, its size in bytes, and refuses what is none or is encrypted.
-pub(crate) fn sniff(path: &Path) -> Result<(Container, u64), MediaError> {
+/// What our own look at a file says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sniffed {
+    /// Its container.
+    pub container: Container,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How it breaks off before its end.
+    pub breaks_off: Option<&'static str>,
+}
+
+/// Looks at the file's start and end, and refuses what is no container or is encrypted.
+pub(crate) fn sniff(path: &Path) -> Result<Sniffed, MediaError> {
     let failed = |source| MediaError::io("read", path, source);
     let mut file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
@@ -69,15 +81,13 @@ pub(crate) fn sniff(path: &Path) -> Result<(Container, u64), MediaError> {
     if container == Container::IsoMedia && has_encrypted_track(&mut file, bytes).map_err(failed)? {
         return Err(MediaError::Encrypted);
     }
-    Ok((container, bytes))
+    let breaks_off = breaks_off(&mut file, container, &head, bytes).map_err(failed)?;
+    Ok(Sniffed { container, bytes, breaks_off })
 }
 
 /// Tells the container by the first bytes of a file.
-fn container(head: &[u8]) -> Result<Container, MediaError> {
+pub(crate) fn container(head: &[u8]) -> Result<Container, MediaError> {
     let at = |from: usize, magic: &[u8]| head.get(from..from.saturating_add(magic.len())) == Some(magic);
-    let sync = |first: usize, step: usize| {
-        head.len() > first && (first..head.len()).step_by(step).take(5).all(|i| head.get(i) == Some(&0x47))
-    };
     if head.is_empty() {
         return Err(MediaError::Empty);
     }
@@ -99,10 +109,38 @@ fn container(head: &[u8]) -> Result<Container, MediaError> {
     if at(0, b"RIFF") && (at(8, b"AVI ") || at(8, b"AVIX")) {
         return Ok(Container::Avi);
     }
-    if sync(0, 188) || sync(4, 192) {
+    if transport_stream(head).is_some() {
         return Ok(Container::MpegTs);
     }
     Err(refuse(head))
+}
+
+/// How files start that name other files to some demuxers.
+const LISTS: [&[u8]; 6] = [b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<svg", b"v=0"];
+
+/// Where the first whole packet of a transport stream starts and how long each is, in bytes: five in a row have the
+/// sync byte (ISO/IEC 13818-1, 2.4.3.2), bare, after a time stamp of four bytes, or before a checksum. A recording may
+/// start in the middle of a packet.
+pub(crate) fn transport_stream(head: &[u8]) -> Option<(u64, u64)> {
+    // A list may have the letter in all these places, if someone wants it to.
+    if is_text(head) || LISTS.iter().any(|start| head.starts_with(start)) {
+        return None;
+    }
+    [188_usize, 192, 204].into_iter().find_map(|step| {
+        let sync = |first: &usize| (0..5).all(|n| head.get(first + n * step) == Some(&0x47));
+        let first = (0..step).find(sync)?;
+        let start = if step == 192 { (first + step - 4) % step } else { first };
+        Some((start as u64, step as u64))
+    })
+}
+
+/// Text in UTF-8; the end may be in the middle of a character.
+fn is_text(head: &[u8]) -> bool {
+    let text = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
+    };
+    text && !head.contains(&0)
 }
 
 /// Names what else the bytes are.
@@ -121,12 +159,7 @@ fn refuse(head: &[u8]) -> MediaError {
     if let Some((_, seen)) = others.iter().find(|(magic, _)| head.starts_with(magic)) {
         return MediaError::NotMedia { seen };
     }
-    // The head may end in the middle of a character.
-    let text = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
-    };
-    if text && !head.contains(&0) {
+    if is_text(head) || LISTS.iter().any(|start| head.starts_with(start)) {
         return MediaError::NotMedia { seen: "text" };
     }
     let first: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -138,7 +171,7 @@ const MAX_BOXES: u32 = 10_000;
 
 /// Whether a sample description of an ISO base media file says that its samples are encrypted (`encv`, `enca`:
 /// ISO/IEC 14496-12, 8.12).
-fn has_encrypted_track(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<bool> {
+pub(crate) fn has_encrypted_track(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<bool> {
     let mut boxes_left = MAX_BOXES;
     let mut levels = vec![(0, bytes)];
     while let Some((mut at, end)) = levels.pop() {
@@ -212,7 +245,9 @@ mod tests {
         (0..6).for_each(|i| ts[188 * i] = 0x47);
         let mut m2ts = vec![0; 192 * 6];
         (0..6).for_each(|i| m2ts[192 * i + 4] = 0x47);
-        let table: [(&[u8], Container); 7] = [
+        let mut parity = vec![0; 204 * 6];
+        (0..6).for_each(|i| parity[204 * i] = 0x47);
+        let table: [(&[u8], Container); 9] = [
             (b"\0\0\0\x20ftypisom", Container::IsoMedia),
             (b"\x1a\x45\xdf\xa3rest", Container::Matroska),
             (b"RIFF\0\0\0\0AVI LIST", Container::Avi),
@@ -220,6 +255,8 @@ mod tests {
             (b"OggS\0", Container::Ogg),
             (&ts, Container::MpegTs),
             (&m2ts, Container::MpegTs),
+            (&parity, Container::MpegTs),
+            (&ts[77..], Container::MpegTs),
         ];
         for (head, expected) in table {
             assert_eq!(container(head).unwrap(), expected);
@@ -228,7 +265,14 @@ mod tests {
 
     #[test]
     fn what_is_refused_and_as_what() {
-        let table: [(&[u8], &str); 8] = [
+        // A list that has the sync byte of a transport stream wherever it should be.
+        let mut list = b"#EXTM3U\n".to_vec();
+        list.resize(2000, b'G');
+        // The same with what no text has.
+        let no_text = [&list[..], b"\0\xff"].concat();
+        let table: [(&[u8], &str); 10] = [
+            (&list, "not_media"),
+            (&no_text, "not_media"),
             (b"", "empty"),
             (b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd", "not_media"),
             (b"ffconcat version 1.0\nfile x.mp4", "not_media"),

@@ -13,10 +13,11 @@ use reelpool_protocol::manifest::MasterInfo;
 use tokio::time::Instant;
 
 use crate::arguments::{PIECES, SOUND, Share, encode, piece_file};
+use crate::child;
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::Log;
-use crate::plan::{Piece, Plan, Planned};
+use crate::plan::{Fit, Piece, Plan, Planned};
 use crate::progress::{Progress, Sum};
 use crate::source::Source;
 use crate::verify::{self, Found};
@@ -87,20 +88,23 @@ pub(crate) async fn transcode(
         let lacks = "the filters zscale and tonemap, which HDR needs".to_owned();
         return Err(MediaError::FfmpegLacks { program: "ffmpeg", path: engine.tools.ffmpeg.clone(), lacks });
     }
+    let fit = fit(engine, job);
+    let plan = Plan { threads: fit.threads, ..job.plan.clone() };
+    let job = &Job { plan: &plan, ..*job };
     let work = async {
         let deadline = engine.limits.deadline_for(job.plan.work_pixels(job.source));
         let time = Time { until: Instant::now() + deadline, deadline };
-        let made = match make(engine, job, keep, time, &mut progress).await {
+        let made = match make(engine, job, keep, (time, &fit), &mut progress).await {
             Err(Trouble::OutOfPlace(what)) => {
                 // Reading from the middle does not work with every master; from the beginning it does.
                 tracing::warn!("{what}: the master is made in one piece");
                 let plan = Plan { grid: job.plan.grid.in_one_piece(), ..job.plan.clone() };
-                make(engine, &Job { plan: &plan, ..*job }, &KeepNothing, time, &mut progress).await
+                make(engine, &Job { plan: &plan, ..*job }, &KeepNothing, (time, &fit), &mut progress).await
             }
             made => made,
         };
         made.map_err(|trouble| match trouble {
-            Trouble::Failed(error) => *error,
+            Trouble::Failed(error) => explained(*error, &fit),
             Trouble::OutOfPlace(detail) => MediaError::CorruptInput { detail, tail: String::new() },
         })
     };
@@ -109,6 +113,33 @@ pub(crate) async fn transcode(
         biased;
         () = cancel => Err(MediaError::Cancelled),
         result = work => result,
+    }
+}
+
+/// How the plan is made with the memory that the user or the container allows.
+fn fit(engine: &Engine, job: &Job<'_>) -> Fit {
+    let limit = engine.limits.memory.into_iter().chain(child::room()).min();
+    let fit = job.plan.fit(job.source, limit);
+    if fit.passes.len() > 1 || fit.threads < job.plan.threads {
+        let (threads, passes) = (fit.threads, fit.passes.len());
+        tracing::info!(
+            threads,
+            passes,
+            needed = fit.needed,
+            limit,
+            "for want of memory: fewer threads or more passes"
+        );
+    }
+    fit
+}
+
+/// An end for want of memory says how much is missing, where that was to be expected.
+fn explained(error: MediaError, fit: &Fit) -> MediaError {
+    match (error, fit.shortage()) {
+        (MediaError::ResourceLimit { detail, tail }, Some(shortage)) => {
+            MediaError::ResourceLimit { detail: format!("{detail}: {shortage}"), tail }
+        }
+        (error, _) => error,
     }
 }
 
@@ -135,7 +166,7 @@ async fn make(
     engine: &Engine,
     job: &Job<'_>,
     keep: &impl Keep,
-    time: Time,
+    (time, fit): (Time, &Fit),
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<Transcoded, Trouble> {
     let pieces = job.out_dir.join(PIECES);
@@ -161,9 +192,18 @@ async fn make(
             progress(sum.done(frames));
             continue;
         }
-        let share = Share { number, piece, renditions: 0..plan.renditions.len(), sound: !alone };
-        let log = make_share(engine, job, &share, time, |now| progress(sum.with(now, frames))).await?;
-        decoding.extend(log);
+        for (pass, renditions) in fit.passes.iter().enumerate() {
+            let sound = !alone && pass == 0;
+            let share = Share { number, piece, renditions: renditions.clone(), sound };
+            let told = |now: Progress| {
+                progress(sum.with(now.in_passes(pass, fit.passes.len(), frames), frames));
+            };
+            let log = make_share(engine, job, &share, time, told).await?;
+            // Every pass decodes the same.
+            if pass == 0 {
+                decoding.extend(log);
+            }
+        }
         if plan.grid.pieces.len() > 1 {
             for rendition in &plan.renditions {
                 let file = piece_file(number, rendition);
@@ -176,6 +216,8 @@ async fn make(
     put_together(engine, job, time).await?;
     tokio::fs::remove_dir_all(&pieces).await.map_err(failed)?;
     let mut warnings = job.source.warnings.clone();
+    let short = |shortage| format!("{shortage}: give the worker more, or use a smaller ladder");
+    warnings.extend(fit.shortage().map(short));
     if decoding.errors > 0 {
         let first = decoding.first_error.as_deref().map(without_addresses).unwrap_or_default();
         warnings

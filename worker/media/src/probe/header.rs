@@ -10,7 +10,8 @@ use crate::source::{Audio, Rate, Transfer, Video};
 /// What a master's header says, and which of its streams are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The video stream: among moving pictures the largest, then the default one, then the first.
+    /// The video stream: among moving pictures the largest, then the default one, then the first; a still only
+    /// where nothing moves.
     pub video: Video,
     /// The audio stream: the default one that can be decoded, or else the first.
     pub audio: Option<Audio>,
@@ -27,6 +28,9 @@ struct Document {
     #[serde(default)]
     format: Value,
 }
+
+/// Codecs that are a film's only when the file has nothing else.
+const STILLS: [&str; 7] = ["png", "mjpeg", "bmp", "gif", "tiff", "webp", "jpegls"];
 
 /// A JSON object of which nothing is taken for granted.
 #[derive(Clone, Copy)]
@@ -77,6 +81,13 @@ impl<'a> Fields<'a> {
         self.text("codec_name").filter(|name| *name != "none")
     }
 
+    /// One frame that is not marked as cover art, or a codec of stills in a file that does not count frames.
+    fn is_still(self) -> bool {
+        let frames = self.number("nb_frames").filter(|n| *n > 0);
+        let codec = self.codec().unwrap_or_default();
+        frames.map_or_else(|| STILLS.contains(&codec), |frames| frames == 1)
+    }
+
     /// A picture that moves: not cover art, a thumbnail, or an enhancement of another stream.
     fn moves(self) -> bool {
         self.kind() == "video"
@@ -92,8 +103,11 @@ impl<'a> Fields<'a> {
 /// `encrypted` and `unsupported_codec`.
 pub fn parse_probe(json: &[u8]) -> Result<Header, MediaError> {
     let corrupt = |detail: String| MediaError::CorruptInput { detail, tail: String::new() };
-    let document: Document = serde_json::from_slice(json)
-        .map_err(|error| corrupt(format!("ffprobe's description of it cannot be read ({error})")))?;
+    let document: Document = serde_json::from_slice(json).map_err(|error| {
+        // The parser's own words have the file's in them.
+        let (line, column) = (error.line(), error.column());
+        corrupt(format!("ffprobe's description of it cannot be read (line {line}, column {column})"))
+    })?;
     let streams: Vec<Fields> = document.streams.iter().map(Fields).collect();
     // Matroska's mark of an encrypted track, as ffmpeg shows it; ISO media is looked at before ffprobe runs.
     if streams.iter().any(|stream| stream.child("tags").text("enc_key_id").is_some()) {
@@ -101,40 +115,56 @@ pub fn parse_probe(json: &[u8]) -> Result<Header, MediaError> {
     }
     let format = Fields(&document.format);
     let Some(stream) = best_video(&streams) else {
-        let found: Vec<&str> = streams.iter().map(|stream| stream.kind()).collect();
-        let found = if found.is_empty() { "nothing".into() } else { format!("only {}", found.join(", ")) };
-        return Err(MediaError::NoVideo { found });
+        return Err(MediaError::NoVideo { found: kinds(&streams) });
     };
     let Some(codec) = stream.codec() else {
-        let codec = stream.text("codec_tag_string").unwrap_or("unknown").to_owned();
+        let codec = told(stream.text("codec_tag_string").unwrap_or("unknown"));
         return Err(MediaError::UnsupportedCodec { codec, tail: String::new() });
     };
     let (mut notes, video) = read_video(stream, codec, format)
         .ok_or_else(|| corrupt("the size of its picture is not known".into()))?;
-    let audio = best_audio(&streams);
+    let audio = best_audio(&streams, video.index);
     let audio_index = audio.as_ref().map(|audio| audio.index);
     notes.extend(left_out(&streams, video.index, audio_index));
     Ok(Header { video, audio, start_us: format.time_us("start_time").unwrap_or(0), notes })
+}
+
+/// What kinds of streams there are, for a message.
+fn kinds(streams: &[Fields]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for stream in streams {
+        if !kinds.contains(&stream.kind()) && kinds.len() < 8 {
+            kinds.push(stream.kind());
+        }
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(told).collect();
+    if kinds.is_empty() { "nothing".into() } else { format!("only {}", kinds.join(", ")) }
+}
+
+/// A name as it can stand in a message, whatever the file made of it: short, and in one line.
+fn told(name: &str) -> String {
+    name.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn best_video<'a>(streams: &[Fields<'a>]) -> Option<Fields<'a>> {
     let area = |s: &Fields| {
         u64::from(s.positive("width").unwrap_or(0)) * u64::from(s.positive("height").unwrap_or(0))
     };
-    let rank = |s: &Fields| (s.codec().is_some(), area(s), s.is("default"));
+    let rank = |s: &Fields| (s.codec().is_some(), !s.is_still(), area(s), s.is("default"));
     // max_by_key gives the last of equals: the first of them is wanted.
     streams.iter().rev().copied().filter(|stream| stream.moves()).max_by_key(rank)
 }
 
-fn best_audio(streams: &[Fields]) -> Option<Audio> {
+fn best_audio(streams: &[Fields], video: u32) -> Option<Audio> {
     let read = |stream: &Fields| {
         let audio = Audio {
             index: u32::try_from(stream.number("index")?).ok()?,
-            codec: stream.codec()?.to_owned(),
+            codec: told(stream.codec()?),
             channels: stream.positive("channels").unwrap_or(0),
             start_us: stream.time_us("start_time"),
         };
-        stream.positive("sample_rate").map(|_| (stream.is("default"), audio))
+        let usable = stream.positive("sample_rate").is_some() && audio.index != video;
+        usable.then(|| (stream.is("default"), audio))
     };
     let usable = streams.iter().rev().filter(|stream| stream.kind() == "audio").filter_map(read);
     usable.max_by_key(|(default, _)| *default).map(|(_, audio)| audio)
@@ -154,7 +184,7 @@ fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String
     }
     let video = Video {
         index: u32::try_from(stream.number("index")?).ok()?,
-        codec: codec.to_owned(),
+        codec: told(codec),
         width: stream.positive("width")?,
         height: stream.positive("height")?,
         pixel_shape,
@@ -167,11 +197,17 @@ fn read_video(stream: Fields, codec: &str, format: Fields) -> Option<(Vec<String
         },
         primaries: stream.text("color_primaries").and_then(plain),
         matrix: stream.text("color_space").and_then(plain),
-        interlaced: matches!(stream.text("field_order"), Some("tt" | "bb" | "tb" | "bt")),
+        interlaced: is_interlaced(stream, codec),
         header_frames: stream.number("nb_frames").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
         header_duration_us: stream.microseconds("duration").or_else(|| format.microseconds("duration")),
     };
     Some((notes, video))
+}
+
+/// DV is pairs of fields, and most containers do not say so (IEC 61834-2; there is a progressive kind, told by its
+/// frames, which are then left as they are).
+fn is_interlaced(stream: Fields, codec: &str) -> bool {
+    stream.text("field_order").map_or(codec == "dvvideo", |order| matches!(order, "tt" | "bb" | "tb" | "bt"))
 }
 
 /// A name that can stand in a filter's arguments as it is.
@@ -203,13 +239,13 @@ fn left_out(streams: &[Fields], video: u32, audio: Option<u32>) -> Vec<String> {
             continue;
         }
         let what = match stream.kind() {
-            "video" if stream.moves() => "another video stream",
+            "video" if stream.moves() && !stream.is_still() => "another video stream",
             "video" => "a still picture",
             "audio" => "another audio stream",
             "subtitle" => "subtitles",
             _ => continue,
         };
-        let codec = stream.codec().unwrap_or("unknown codec");
+        let codec = told(stream.codec().unwrap_or("unknown codec"));
         let number = index.map_or("?".into(), |index| index.to_string());
         notes.push(format!("left out: {what} (stream {number}, {codec})"));
     }

@@ -132,3 +132,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_a_file_made_up_are_told_in_one_short_line() {
+    let kind = format!("\\ndeo{}", "x".repeat(500));
+    let streams = vec![format!(r#"{{"codec_type":"{kind}"}}"#); 300].join(",");
+    let error = parse_probe(format!(r#"{{"streams":[{streams}]}}"#).as_bytes()).unwrap_err();
+    let expected = format!("only ?deo{}", "x".repeat(36));
+    assert!(error.to_string().contains(&format!("({expected})")), "{error}");
+}

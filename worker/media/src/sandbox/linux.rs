@@ -35,6 +35,8 @@ pub(super) fn lock_in(spec: &Spec, program: &Path) -> Result<(), String> {
     if getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(spec.parent).ok() {
         return Err("the parent is gone".into());
     }
+    // When memory runs out, the kernel is to take the child and not the worker. A wish: it may not be granted.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| format!("cannot give up new privileges: {error}"))?;
     match restrict_files(spec, program) {

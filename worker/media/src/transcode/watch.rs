@@ -1,7 +1,6 @@
 //! One ffmpeg that works: started, watched, stopped when it must be.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt as _;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 

@@ -61,6 +61,18 @@ pub fn job<'a>(input: &'a Path, source: &'a Source, plan: &'a Plan, out_dir: &'a
     Job { input, source, plan, out_dir }
 }
 
+/// A file of the folder of real and hostile clips, where that is at hand: named by `REELPOOL_SHARED_MEDIA`, or
+/// `shared/media` beside the repository.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("REELPOOL_SHARED_MEDIA").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media"));
+    let file = folder.join(name);
+    if !file.is_file() {
+        println!("{} is not here: not tested", file.display());
+    }
+    file.is_file().then_some(file)
+}
+
 /// Makes a clip with ffmpeg: `args` stand before the output.
 pub fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
     let path = folder.join(name);
