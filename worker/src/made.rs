@@ -85,6 +85,7 @@ fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)>
         bytes: file.bytes,
         sha256: sha256(&file.path)?,
         audio: file.audio,
+        quality: file.quality,
         name: file.name,
     };
     Ok((file.path, rendition))

@@ -21,6 +21,7 @@ fn rendition(name: &str, width: u32, height: u32, bytes: u64) -> Rendition {
         bytes,
         sha256: String::new(),
         audio: true,
+        quality: None,
     }
 }
 

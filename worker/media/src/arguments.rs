@@ -10,9 +10,11 @@ use crate::plan::{Piece, Planned};
 mod encode;
 mod graph;
 mod join;
+mod measure;
 
 pub use encode::encode;
 pub use join::{join, list};
+pub use measure::{loudness, quality};
 
 /// The folder of what is not finished, below the output folder.
 pub const PIECES: &str = "pieces";

@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{self, MasterInfo, Rendition, Timings};
+use reelpool_protocol::manifest::{self, MasterInfo, Quality, Rendition, Score, Timings};
 use reelpool_protocol::status::{DrainRequest, JobStatus, Stage, Totals};
 use reelpool_protocol::{JobId, Manifest, Source, WorkerEvent, WorkerState, WorkerStatus};
 use serde::Serialize;
@@ -22,10 +22,16 @@ fn any_job_id() -> impl Strategy<Value = JobId> {
     "[0-9a-f]{32}".prop_map(|text| text.parse().expect("32 digits"))
 }
 
+fn any_quality() -> impl Strategy<Value = Quality> {
+    let score = (0.0..=100.0).prop_map(|score| Score::new(score).expect("in bounds"));
+    (any::<bool>(), score)
+        .prop_map(|(ssim, score)| if ssim { Quality::Ssim(score) } else { Quality::Vmaf(score) })
+}
+
 fn any_rendition() -> impl Strategy<Value = Rendition> {
     let size = (any::<u32>(), any::<u32>());
-    (".*", ".*", size, any::<[u64; 3]>(), "[0-9a-f]{64}", any::<bool>()).prop_map(
-        |(name, path, (width, height), [frames, duration_ms, bytes], sha256, audio)| Rendition {
+    (".*", ".*", size, any::<[u64; 3]>(), "[0-9a-f]{64}", any::<bool>(), option::of(any_quality())).prop_map(
+        |(name, path, (width, height), [frames, duration_ms, bytes], sha256, audio, quality)| Rendition {
             name,
             path,
             width,
@@ -35,6 +41,7 @@ fn any_rendition() -> impl Strategy<Value = Rendition> {
             bytes,
             sha256,
             audio,
+            quality,
         },
     )
 }
