@@ -23,6 +23,16 @@ pub(crate) fn takes(encoder: Encoder, width: u32, height: u32) -> bool {
     }
 }
 
+/// The memory of one encoder for pictures of so many pixels, in bytes. x264 has some hundred frames in hand and more
+/// for each thread. SVT-AV1 starts about a hundred threads whatever it is told, and what their stacks may grow to
+/// counts: measured with 1.4, 670 MiB and 350 to 600 bytes a pixel, more with slower presets.
+pub(crate) fn memory_bytes(encoder: Encoder, pixels: u64, threads: u32) -> u64 {
+    match encoder {
+        Encoder::X264 { .. } => (pixels.saturating_mul(3) / 2).saturating_mul(u64::from(threads) + 100),
+        Encoder::SvtAv1 { .. } => pixels.saturating_mul(600).saturating_add(1 << 30),
+    }
+}
+
 /// Which encoder it is and how hard it tries; it sets no key frames but those of the grid.
 pub(crate) fn options(encoder: Encoder, threads: u32) -> Vec<(&'static str, String)> {
     let more = match encoder {

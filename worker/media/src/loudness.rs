@@ -12,8 +12,6 @@ use crate::transcode::Job;
 /// No true peak of the sound may be raised over this, in hundredths of dBTP: encoders overshoot, and players convert
 /// (EBU R 128, s3.2).
 const HIGHEST_PEAK: i32 = -100;
-/// Measuring holds a few buffers of sound.
-const MEMORY: u64 = 1 << 30;
 
 /// What `ebur128` found, in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub(crate) async fn level(
         writes: false,
         input: job.input,
         max_file_bytes: 0,
-        memory_bytes: engine.limits.memory.unwrap_or(MEMORY),
+        memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
         deadline: until.saturating_duration_since(Instant::now()),
         threads: job.plan.threads,
     };

@@ -149,11 +149,15 @@ impl Plan {
         const PER_THREAD: u64 = 64 << 20;
         let frame = |pixels: u64| pixels.saturating_mul(3) / 2;
         let decoded = frame(u64::from(source.video.width) * u64::from(source.video.height)).saturating_mul(2);
-        let encoded: u64 = self.renditions.iter().map(|rendition| frame(rendition.pixels())).sum();
         let threads = u64::from(self.threads);
-        let frames =
-            decoded.saturating_mul(threads + 32).saturating_add(encoded.saturating_mul(threads + 100));
-        let buffers = frames.saturating_add(threads * PER_THREAD);
+        let encoder =
+            |rendition: &Planned| encoder::memory_bytes(self.encoder, rendition.pixels(), self.threads);
+        let buffers = self
+            .renditions
+            .iter()
+            .map(encoder)
+            .fold(decoded.saturating_mul(threads + 32), u64::saturating_add)
+            .saturating_add(threads * PER_THREAD);
         buffers.saturating_add(BASE).saturating_mul(2)
     }
 }

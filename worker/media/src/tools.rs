@@ -58,7 +58,7 @@ impl Tools {
                 format!("the encoder {}, which AV1 needs", encoder::name(encoder))
             }
             (_, Quality::Vmaf) if !self.vmaf => {
-                "the filter libvmaf, which the profile's quality: vmaf needs (ssim needs nothing)".to_owned()
+                "the filter libvmaf, which the profile's quality: vmaf needs and Debian's build lacks (ssim needs nothing)".to_owned()
             }
             _ => return Ok(()),
         };
