@@ -40,7 +40,7 @@ as a job of the queue.
 Nothing that is half made is left behind: what is in DIR at the end is whole, and the manifest is written last.
 
 Exit code: 0 renditions and manifest are there; 1 the video was refused, or will always fail; 2 wrong usage; 3 another \
-time may end otherwise (a full disk, Ctrl-C, no ffmpeg). For all but 0 the last line on standard error is \
+time may end otherwise (a full disk, Ctrl-C, no ffmpeg). With 1 and 3 the last line on standard error is \
 `error: <reason>: <what to do>`.")]
     Transcode(Box<TranscodeArgs>),
     /// Print a profile, with everything that it leaves to the default, as JSON.

@@ -106,6 +106,7 @@ fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)>
         bits_per_second: bytes.saturating_mul(8000) / file.duration_ms.max(1),
         sha256,
         audio: file.audio,
+        quality: file.quality,
         name: file.name,
     };
     Ok((file.path, rendition))

@@ -115,7 +115,7 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
         .map_err(system("listen for signals"))?;
     let profile = OwnProfile::choose(args.media.profile.as_deref(), args.media.preset)?;
     let engine = engine(&args.media)?;
-    engine.tools.check(profile.as_made().encoder())?;
+    engine.tools.check(profile.as_made().encoder(), profile.as_made().quality())?;
 
     let config = config_if_needed(&args).await;
     let queue = open_queue(&args, config.as_ref()).await?;

@@ -61,7 +61,7 @@ async fn work(args: &TranscodeArgs, screen: &Screen) -> Result<String, Transcode
     }
     let master = Master::open(&args.file)?;
     let engine = engine(&args.media).map_err(of_start)?;
-    engine.tools.check(profile.as_made().encoder())?;
+    engine.tools.check(profile.as_made().encoder(), profile.as_made().quality())?;
 
     screen.step("probing");
     let start = Instant::now();

@@ -22,6 +22,7 @@ fn rendition(name: &str, width: u32, height: u32, bytes: u64) -> Rendition {
         bits_per_second: bytes * 8 / 10,
         sha256: String::new(),
         audio: true,
+        quality: None,
     }
 }
 

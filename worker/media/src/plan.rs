@@ -62,6 +62,9 @@ pub struct AudioPlan {
     pub index: u32,
     /// Its bit rate in every rendition, in kbit/s.
     pub kbps: u32,
+    /// How much louder it is made, in hundredths of a decibel. 0 in a new plan: what the profile's loudness takes is
+    /// measured when it is carried out.
+    pub gain_centidb: i32,
 }
 
 /// From which colours HDR is turned into SDR; names as the filter `zscale` takes them.
@@ -167,10 +170,11 @@ pub fn plan(source: &Source, ladder: &Ladder, options: &PlanOptions) -> Plan {
     let (renditions, encoder, notes) = encodable(renditions(&source.video, ladder, rate, profile), profile);
     Plan {
         video: source.video.index,
-        audio: source
-            .audio
-            .as_ref()
-            .map(|audio| AudioPlan { index: audio.index, kbps: profile.audio_kbps() }),
+        audio: source.audio.as_ref().map(|audio| AudioPlan {
+            index: audio.index,
+            kbps: profile.audio_kbps(),
+            gain_centidb: 0,
+        }),
         deinterlace: source.video.interlaced,
         tone_map: tone_map(source),
         grid: Grid::of(source, rate, profile.chunk_seconds()),

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use reelpool_protocol::profile::Encoder;
+use reelpool_protocol::profile::{Encoder, Quality};
 
 use crate::encoder;
 use crate::error::MediaError;
@@ -22,6 +22,8 @@ pub struct Tools {
     pub tone_mapping: bool,
     /// Whether it can encode AV1 (the encoder `libsvtav1`).
     pub svt_av1: bool,
+    /// Whether it can measure VMAF (the filter `libvmaf`).
+    pub vmaf: bool,
 }
 
 impl Tools {
@@ -44,20 +46,23 @@ impl Tools {
         let svt_av1 = lists(&encoders, encoder::name(Encoder::SvtAv1 { preset: 0, crf: 0 }));
         let filters = ask("ffmpeg", &ffmpeg, "-filters")?;
         let tone_mapping = lists(&filters, "zscale") && lists(&filters, "tonemap");
-        Ok(Self { ffmpeg, ffprobe, version, tone_mapping, svt_av1 })
+        let vmaf = lists(&filters, "libvmaf");
+        Ok(Self { ffmpeg, ffprobe, version, tone_mapping, svt_av1, vmaf })
     }
 
-    /// Whether the encoder that a profile names is there; else [`MediaError::FfmpegLacks`].
-    pub fn check(&self, encoder: Encoder) -> Result<(), MediaError> {
-        match encoder {
-            // Not found without it.
-            Encoder::X264 { .. } => Ok(()),
-            Encoder::SvtAv1 { .. } if self.svt_av1 => Ok(()),
-            Encoder::SvtAv1 { .. } => {
-                let lacks = format!("the encoder {}, which AV1 needs", encoder::name(encoder));
-                Err(MediaError::FfmpegLacks { program: "ffmpeg", path: self.ffmpeg.clone(), lacks })
+    /// Whether the encoder and the measure that a profile names are there; else [`MediaError::FfmpegLacks`].
+    pub fn check(&self, encoder: Encoder, quality: Quality) -> Result<(), MediaError> {
+        let lacks = match (encoder, quality) {
+            // x264 is not looked for: without it there are no tools.
+            (Encoder::SvtAv1 { .. }, _) if !self.svt_av1 => {
+                format!("the encoder {}, which AV1 needs", encoder::name(encoder))
             }
-        }
+            (_, Quality::Vmaf) if !self.vmaf => {
+                "the filter libvmaf, which the profile's quality: vmaf needs and Debian's build lacks (ssim needs nothing)".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(MediaError::FfmpegLacks { program: "ffmpeg", path: self.ffmpeg.clone(), lacks })
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) async fn verify(
             duration_ms: found.picture.duration_us() / 1000,
             bytes,
             audio: found.audio,
+            quality: None,
         });
         first.get_or_insert(found);
     }

@@ -62,7 +62,7 @@ fn each_fault_is_found() {
 #[test]
 fn a_sound_that_is_missing_or_late_is_found() {
     let mut plan = planned();
-    plan.audio = Some(crate::plan::AudioPlan { index: 1, kbps: 128 });
+    plan.audio = Some(crate::plan::AudioPlan { index: 1, kbps: 128, gain_centidb: 0 });
     let verdict = |found: Found| check(&plan, &plan.renditions[0], &found);
     assert_eq!(verdict(listed(300, 60)), Err("its sound is missing".into()));
     let heard = |start_us| Found { audio: true, audio_start_us: Some(start_us), ..listed(300, 60) };

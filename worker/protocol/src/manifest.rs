@@ -9,6 +9,10 @@ use crate::job::{JobId, Source};
 use crate::ladder::Ladder;
 use crate::profile::Profile;
 
+mod quality;
+
+pub use quality::{Quality, Score};
+
 /// The version of the manifest's form that this crate writes.
 pub const FORMAT: u32 = 1;
 /// The manifest's name under the job's output prefix.
@@ -108,6 +112,9 @@ pub struct Rendition {
     pub sha256: String,
     /// Whether it has an audio track.
     pub audio: bool,
+    /// How near it is to the picture that was given to its encoder, where the profile asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 /// A file beside the renditions.

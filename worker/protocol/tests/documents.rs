@@ -12,7 +12,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{self, Companion, MasterInfo, Rendition, Role, Timings};
+use reelpool_protocol::manifest::{self, Companion, MasterInfo, Quality, Rendition, Role, Score, Timings};
 use reelpool_protocol::status::{DrainRequest, JobStatus, Stage, Totals};
 use reelpool_protocol::{JobId, Manifest, Source, WorkerEvent, WorkerState, WorkerStatus};
 use serde::Serialize;
@@ -23,10 +23,17 @@ fn any_job_id() -> impl Strategy<Value = JobId> {
     "[0-9a-f]{32}".prop_map(|text| text.parse().expect("32 digits"))
 }
 
+fn any_quality() -> impl Strategy<Value = Quality> {
+    let score = (0.0..=100.0).prop_map(|score| Score::new(score).expect("in bounds"));
+    (any::<bool>(), score)
+        .prop_map(|(ssim, score)| if ssim { Quality::Ssim(score) } else { Quality::Vmaf(score) })
+}
+
 fn any_rendition() -> impl Strategy<Value = Rendition> {
     let size = (any::<u32>(), any::<u32>());
-    (".*", ".*", size, any::<[u64; 4]>(), "[0-9a-f]{64}", any::<bool>()).prop_map(
-        |(name, path, (width, height), [frames, duration_ms, bytes, bits_per_second], sha256, audio)| {
+    (".*", ".*", size, any::<[u64; 4]>(), "[0-9a-f]{64}", any::<bool>(), option::of(any_quality())).prop_map(
+        |(name, path, (width, height), numbers, sha256, audio, quality)| {
+            let [frames, duration_ms, bytes, bits_per_second] = numbers;
             Rendition {
                 name,
                 path,
@@ -38,6 +45,7 @@ fn any_rendition() -> impl Strategy<Value = Rendition> {
                 bits_per_second,
                 sha256,
                 audio,
+                quality,
             }
         },
     )

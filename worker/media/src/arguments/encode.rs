@@ -1,9 +1,11 @@
 //! The ffmpeg that decodes once and encodes.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::graph::filter_graph;
+use super::measure::AS_ENCODED;
 use super::{Args, SOUND, Share, piece_file, seconds};
 use crate::encoder;
 use crate::limits::Limits;
@@ -18,28 +20,9 @@ const RUN_UP_US: i64 = 2_000_000;
 /// scaled from the next larger one.
 #[must_use]
 pub fn encode(plan: &Plan, source: &Source, input: &Path, share: &Share, limits: &Limits) -> Vec<OsString> {
-    let threads = plan.threads.to_string();
     let mut args = Args::default();
     args.add("-nostdin -hide_banner -nostats -loglevel level+warning -progress pipe:1 -stats_period 1 -y");
-    args.pairs(&[
-        ("-filter_complex_threads", &threads),
-        ("-max_alloc", &limits.max_alloc.to_string()),
-        ("-max_pixels", &limits.max_pixels.to_string()),
-        ("-threads", &threads),
-        ("-protocol_whitelist", "file"),
-        ("-format_whitelist", source.container.demuxer()),
-    ]);
-    if !plan.grid.broken_clock {
-        // The grid is laid on the master's own clock. One that jumps is set right by ffmpeg, which then counts from 0.
-        args.add("-copyts");
-    }
-    if let Some(from) = read_from(&plan.grid, source, share) {
-        // The frames before the piece are counted off in the graph.
-        args.add("-noaccurate_seek");
-        args.pairs(&[("-ss", &seconds(from))]);
-    }
-    args.add("-i");
-    args.0.push(file_url(input));
+    read(&mut args, plan, source, read_from(&plan.grid, source, share), input, limits);
     let renditions = plan.renditions.get(share.renditions.clone()).unwrap_or_default();
     if !renditions.is_empty() {
         args.pairs(&[(
@@ -55,10 +38,45 @@ pub fn encode(plan: &Plan, source: &Source, input: &Path, share: &Share, limits:
         args.add(&format!("-c:a aac -b:a {}k -ac 2 -ar 48000", audio.kbps));
         let start = seconds(origin(plan, source));
         // Holes are filled with silence, and so is the time before it begins.
-        args.pairs(&[("-af", &format!("asetpts=PTS-({start})/TB,aresample=async=1000:first_pts=0"))]);
+        let mut filters = format!("asetpts=PTS-({start})/TB,aresample=async=1000:first_pts=0");
+        if audio.gain_centidb != 0 {
+            let _ = write!(filters, ",{AS_ENCODED},volume={:.2}dB", f64::from(audio.gain_centidb) / 100.0);
+        }
+        args.pairs(&[("-af", &filters)]);
         args.add(&format!("-map_metadata -1 -map_chapters -1 -f mp4 {SOUND}"));
     }
     args.0
+}
+
+/// Reads the master at `input`, from `from` microseconds after its start or from the beginning.
+pub(super) fn read(
+    args: &mut Args,
+    plan: &Plan,
+    source: &Source,
+    from: Option<i64>,
+    input: &Path,
+    limits: &Limits,
+) {
+    let threads = plan.threads.to_string();
+    args.pairs(&[
+        ("-filter_complex_threads", &threads),
+        ("-max_alloc", &limits.max_alloc.to_string()),
+        ("-max_pixels", &limits.max_pixels.to_string()),
+        ("-threads", &threads),
+        ("-protocol_whitelist", "file"),
+        ("-format_whitelist", source.container.demuxer()),
+    ]);
+    if !plan.grid.broken_clock {
+        // The grid is laid on the master's own clock. One that jumps is set right by ffmpeg, which then counts from 0.
+        args.add("-copyts");
+    }
+    if let Some(from) = from {
+        // The frames before the piece are counted off in the graph.
+        args.add("-noaccurate_seek");
+        args.pairs(&[("-ss", &seconds(from))]);
+    }
+    args.add("-i");
+    args.0.push(file_url(input));
 }
 
 fn video(args: &mut Args, plan: &Plan, i: usize, rendition: &Planned, number: usize) {
@@ -83,7 +101,7 @@ fn video(args: &mut Args, plan: &Plan, i: usize, rendition: &Planned, number: us
 }
 
 /// Where the grid's frame 0 stands on the clock that ffmpeg's filters see.
-fn origin(plan: &Plan, source: &Source) -> i64 {
+pub(super) fn origin(plan: &Plan, source: &Source) -> i64 {
     let origin = plan.grid.origin_us;
     if plan.grid.broken_clock { origin.saturating_sub(source.start_us) } else { origin }
 }

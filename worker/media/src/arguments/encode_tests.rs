@@ -123,6 +123,21 @@ fn a_profile_says_encoder_quality_and_rates() {
 }
 
 #[test]
+fn a_gain_is_applied_to_the_sound_as_it_is_encoded() {
+    let source = busy();
+    let mut plan = planned(&source, "360p", "medium");
+    let table = [(0, ""), (725, ",volume=7.25dB"), (-50, ",volume=-0.50dB")];
+    for (gain_centidb, volume) in table {
+        plan.audio = plan.audio.map(|audio| AudioPlan { gain_centidb, ..audio });
+        let shape = if volume.is_empty() { "" } else { AS_ENCODED };
+        let comma = if volume.is_empty() { "" } else { "," };
+        let expected = format!("aresample=async=1000:first_pts=0{comma}{shape}{volume}\n-map_metadata");
+        let args = text(&plan, &source, &WHOLE);
+        assert!(args.contains(&expected), "{args}");
+    }
+}
+
+#[test]
 fn the_sound_alone_needs_no_graph() {
     let source = busy();
     let plan = planned(&source, "360p", "medium");
@@ -139,7 +154,7 @@ fn a_clock_that_jumps_is_set_right_by_ffmpeg() {
     let mut source = busy();
     (source.container, source.picture.clock_breaks) = (Container::MpegTs, 2);
     let plan = planned(&source, "360p", "medium");
-    assert_eq!(plan.audio, Some(AudioPlan { index: 4, kbps: 128 }));
+    assert_eq!(plan.audio, Some(AudioPlan { index: 4, kbps: 128, gain_centidb: 0 }));
     let args = text(&plan, &source, &WHOLE);
     assert!(!args.contains("-copyts"), "{args}");
     // ffmpeg counts from the start of the file.

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn one_piece_is_read_as_it_is() {
         let mut plan = plan(&master(640, 360), &"360p,180p".parse().unwrap(), &options(60));
-        plan.audio = Some(AudioPlan { index: 1, kbps: 128 });
+        plan.audio = Some(AudioPlan { index: 1, kbps: 128, gain_centidb: 0 });
         let one = "-protocol_whitelist file -format_whitelist mov -i file:pieces";
         let sound = cmaf::audio("2:a", Duration::from_secs(2), Path::new("cmaf/audio.mp4"));
         let expected = format!(
