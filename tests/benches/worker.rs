@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reelpool_media::arguments::{PIECES, Share, encode};
-use reelpool_media::{Engine, Limits, Piece, PlanOptions, Preset, Sandbox, Tools, plan};
-use reelpool_protocol::Ladder;
+use reelpool_media::{Engine, Limits, Piece, PlanOptions, Sandbox, Tools, plan};
+use reelpool_protocol::{Ladder, Profile};
 use reelpool_spool::{Queue, QueueOptions};
 use reelpool_tests::clips::{self, Clip};
 use reelpool_tests::{Emulator, Process, worker};
@@ -49,8 +49,7 @@ async fn bare_arguments(clip: &Path) -> Vec<std::ffi::OsString> {
     let tools = Tools::find(None, None).unwrap();
     let engine = Engine { tools, sandbox: Sandbox::Off, limits: Limits::default() };
     let source = engine.probe(clip).await.unwrap();
-    let options =
-        PlanOptions { preset: Preset::default(), threads: engine.limits.threads, piece_seconds: 3600 };
+    let options = PlanOptions { profile: Profile::default(), threads: engine.limits.threads };
     let plan = plan(&source, &LADDER.parse::<Ladder>().unwrap(), &options);
     let renditions = 0..plan.renditions.len();
     let share = Share { number: 0, piece: Piece::WHOLE, renditions, sound: plan.audio.is_some() };

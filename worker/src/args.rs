@@ -2,17 +2,21 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the program's help text")]
 
+mod transcode;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use reelpool_media::Preset;
 use reelpool_protocol::location::endpoint_url;
+use reelpool_protocol::profile::{BUILT_IN, Preset};
 use reelpool_protocol::{Ladder, Location, QueueUrl};
 
 use crate::events::Events;
 use crate::telemetry::LogFormat;
 use crate::token::DrainToken;
+
+pub use transcode::TranscodeArgs;
 
 /// Takes transcoding jobs from a queue, one at a time.
 #[derive(Debug, Parser)]
@@ -28,6 +32,19 @@ pub struct Cli {
 pub enum Command {
     /// Take jobs from the queue until told to stop.
     Run(Box<RunArgs>),
+    /// Transcode one video, by hand.
+    #[command(long_about = "\
+Transcodes one video, by hand: FILE becomes renditions in DIR, and DIR/manifest.json tells of them. It goes the same way \
+as a job of the queue.
+
+Nothing that is half made is left behind: what is in DIR at the end is whole, and the manifest is written last.
+
+Exit code: 0 renditions and manifest are there; 1 the video was refused, or will always fail; 2 wrong usage; 3 another \
+time may end otherwise (a full disk, Ctrl-C, no ffmpeg). With 1 and 3 the last line on standard error is \
+`error: <reason>: <what to do>`.")]
+    Transcode(Box<TranscodeArgs>),
+    /// Print a profile, with everything that it leaves to the default, as JSON.
+    Profile(ProfileArgs),
 }
 
 /// The options of `run`.
@@ -48,15 +65,9 @@ pub struct RunArgs {
     /// Where messages go that cannot be done [default: what the queue's redrive policy names].
     #[arg(long, value_name = "URL", env = "REELPOOL_DEAD_LETTER_QUEUE_URL", value_parser = endpoint_url)]
     pub dead_letter_queue_url: Option<String>,
-    /// The renditions of a job that names none.
-    #[arg(long, value_name = "RUNGS", env = "REELPOOL_LADDER", default_value_t)]
-    pub ladder: Ladder,
-    /// The x264 preset: how much time to spend for smaller files.
-    #[arg(long, env = "REELPOOL_PRESET", default_value_t)]
-    pub preset: Preset,
-    /// Threads for ffmpeg [default: the processors this process may use].
-    #[arg(long, value_name = "N", env = "REELPOOL_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub threads: Option<u32>,
+    /// How masters become renditions.
+    #[command(flatten)]
+    pub media: MediaArgs,
     /// For how long a message is hidden from others; it is extended at a third of that.
     #[arg(
         long, value_name = "SECONDS", env = "REELPOOL_VISIBILITY_TIMEOUT", default_value_t = 120,
@@ -72,21 +83,9 @@ pub struct RunArgs {
     /// How long a job may go on after SIGTERM; one that needs longer is handed back at once.
     #[arg(long, value_name = "SECONDS", env = "REELPOOL_GRACE", default_value_t = 30)]
     pub grace: u64,
-    /// How long one transcode may take [default: by the work to do].
-    #[arg(long, value_name = "SECONDS", env = "REELPOOL_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
-    pub deadline: Option<u64>,
-    /// Refuse masters with more pixels a frame.
-    #[arg(long, value_name = "N", env = "REELPOOL_MAX_PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_pixels: Option<u64>,
     /// Where masters and renditions lie while they are worked on [default: the system's temporary folder].
     #[arg(long, value_name = "FOLDER", env = "REELPOOL_SCRATCH")]
     pub scratch: Option<PathBuf>,
-    /// The ffmpeg to use [default: the one on the PATH].
-    #[arg(long, value_name = "PATH", env = "REELPOOL_FFMPEG")]
-    pub ffmpeg: Option<PathBuf>,
-    /// The ffprobe to use [default: the one on the PATH].
-    #[arg(long, value_name = "PATH", env = "REELPOOL_FFPROBE")]
-    pub ffprobe: Option<PathBuf>,
     /// Where health, metrics, status and drain are served.
     #[arg(long, value_name = "ADDRESS", env = "REELPOOL_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
@@ -119,6 +118,46 @@ pub struct RunArgs {
     pub log_format: LogFormat,
 }
 
+/// The options of everything that transcodes.
+#[derive(Debug, Args)]
+pub struct MediaArgs {
+    /// The renditions of a master that names none.
+    #[arg(long, value_name = "RUNGS", env = "REELPOOL_LADDER", default_value_t)]
+    pub ladder: Ladder,
+    /// How they are made, unless a job says so: h264, fast, av1, a YAML file, or its text [default: h264].
+    #[arg(long, value_name = "NAME|FILE", env = "REELPOOL_PROFILE")]
+    pub profile: Option<String>,
+    /// The x264 preset, in place of that profile's: how much time to spend for smaller files.
+    #[arg(long, env = "REELPOOL_PRESET")]
+    pub preset: Option<Preset>,
+    /// Threads for ffmpeg [default: the processors this process may use].
+    #[arg(long, value_name = "N", env = "REELPOOL_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: Option<u32>,
+    /// How long one transcode may take [default: by the work to do].
+    #[arg(long, value_name = "SECONDS", env = "REELPOOL_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub deadline: Option<u64>,
+    /// Refuse masters with more pixels a frame.
+    #[arg(long, value_name = "N", env = "REELPOOL_MAX_PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: Option<u64>,
+    /// The ffmpeg to use [default: the one on the PATH].
+    #[arg(long, value_name = "PATH", env = "REELPOOL_FFMPEG")]
+    pub ffmpeg: Option<PathBuf>,
+    /// The ffprobe to use [default: the one on the PATH].
+    #[arg(long, value_name = "PATH", env = "REELPOOL_FFPROBE")]
+    pub ffprobe: Option<PathBuf>,
+}
+
+/// The options of `profile`.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// The profile: h264, fast, av1, a YAML file, or its text.
+    #[arg(value_name = "NAME|FILE", default_value = BUILT_IN[0])]
+    pub profile: String,
+    /// Print the JSON schema of profiles, for editors, instead.
+    #[arg(long)]
+    pub schema: bool,
+}
+
 impl RunArgs {
     /// The token that allows to drain, however it was given; without one nobody may.
     #[must_use]
@@ -142,9 +181,9 @@ mod tests {
         let least = ["reelpool-worker", "run", "--queue-url=spool:///q", "--masters=in", "--output=out"]
             .map(str::to_owned);
         let arguments = least.into_iter().chain(more.iter().map(|argument| (*argument).to_owned()));
-        match Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command {
-            Command::Run(args) => Ok(*args),
-        }
+        let command = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command;
+        let Command::Run(args) = command else { panic!("{command:?}") };
+        Ok(*args)
     }
 
     #[test]

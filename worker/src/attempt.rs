@@ -8,7 +8,7 @@ mod steps;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelpool_media::{Engine, Preset};
+use reelpool_media::Engine;
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{Ladder, Location, WorkerEvent};
@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::hold::{Heartbeat, Hold};
 use crate::job::{Action, Fact, Failure, Life};
 use crate::metrics::Metrics;
+use crate::profile::OwnProfile;
 use crate::queue::{Queue, QueueError, Received};
 use crate::shutdown::Shutdown;
 use crate::state::{State, millis};
@@ -58,8 +59,8 @@ pub struct Desk {
     pub engine: Engine,
     /// The ladder of a job that names none.
     pub ladder: Ladder,
-    /// The encoder's preset.
-    pub preset: Preset,
+    /// The profile of a job that names none.
+    pub profile: OwnProfile,
 }
 
 impl Desk {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use reelpool_media::{RenditionFile, Transcoded};
 use reelpool_protocol::manifest::{Companion, FORMAT, Manifest, MasterInfo, Rendition, Timings};
-use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
@@ -38,6 +38,8 @@ pub struct Asked<'a> {
     pub source: &'a Source,
     /// The ladder.
     pub ladder: &'a Ladder,
+    /// The profile as it was used.
+    pub profile: &'a Profile,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -82,6 +84,7 @@ impl Made {
             worker: asked.worker.to_owned(),
             source: asked.source.clone(),
             ladder: asked.ladder.clone(),
+            profile: asked.profile.clone(),
             master: self.master.clone(),
             renditions: self.renditions.iter().map(|(_, entry)| entry.clone()).collect(),
             companions: self.companions.iter().map(|(_, entry)| entry.clone()).collect(),
@@ -92,10 +95,9 @@ impl Made {
 }
 
 fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)> {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (bytes, sha256) = sum(&file.path)?;
     let rendition = Rendition {
-        path: format!("{base}{name}"),
+        path: format!("{base}{}", file.file),
         width: file.width,
         height: file.height,
         frames: file.frames,
@@ -104,6 +106,7 @@ fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)>
         bits_per_second: bytes.saturating_mul(8000) / file.duration_ms.max(1),
         sha256,
         audio: file.audio,
+        quality: file.quality,
         name: file.name,
     };
     Ok((file.path, rendition))

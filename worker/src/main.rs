@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reelpool_media::sandbox;
 use reelpool_worker::args::{Cli, Command};
-use reelpool_worker::start;
+use reelpool_worker::{profile, start, transcode};
 
 fn main() -> ExitCode {
     // A child that is to become ffmpeg comes through here to lock itself in first.
@@ -13,6 +13,9 @@ fn main() -> ExitCode {
     if arguments.peek().is_some_and(|first| first == sandbox::COMMAND) {
         return sandbox::main(arguments.skip(1));
     }
-    let Command::Run(args) = Cli::parse().command;
-    start::main(*args)
+    match Cli::parse().command {
+        Command::Run(args) => start::main(*args),
+        Command::Transcode(args) => transcode::main(&args),
+        Command::Profile(args) => profile::main(&args),
+    }
 }

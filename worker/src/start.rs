@@ -13,12 +13,13 @@ use reelpool_protocol::{Location, QueueUrl, WorkerEvent};
 use reelpool_spool::{Scratch, SpoolError, scratch};
 use tokio::time::Instant;
 
-use crate::args::RunArgs;
+use crate::args::{MediaArgs, RunArgs};
 use crate::attempt::Desk;
 use crate::hold::Heartbeat;
 use crate::http::{self, Served};
 use crate::job::max_receives;
 use crate::metrics::Metrics;
+use crate::profile::{OwnProfile, ProfileSourceError};
 use crate::queue::{Queue, QueueError, SpoolQueue, SqsQueue};
 use crate::run::run;
 use crate::shutdown::Shutdown;
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The scratch folder.
     #[error("--scratch: {0}")]
     Scratch(#[from] SpoolError),
+    /// The profile of jobs that name none.
+    #[error(transparent)]
+    Profile(#[from] ProfileSourceError),
     /// ffmpeg or ffprobe.
     #[error(transparent)]
     Media(#[from] MediaError),
@@ -109,7 +113,9 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
     let state = Arc::new(State::new(worker.clone(), started));
     let shutdown = Shutdown::listen(Duration::from_secs(args.grace), Arc::clone(&state))
         .map_err(system("listen for signals"))?;
-    let engine = engine(&args)?;
+    let profile = OwnProfile::choose(args.media.profile.as_deref(), args.media.preset)?;
+    let engine = engine(&args.media)?;
+    engine.tools.check(profile.as_made().encoder(), profile.as_made().quality())?;
 
     let config = config_if_needed(&args).await;
     let queue = open_queue(&args, config.as_ref()).await?;
@@ -151,15 +157,16 @@ async fn work(args: RunArgs, started: Instant) -> Result<(), StartError> {
         outputs,
         scratch,
         engine,
-        ladder: args.ladder,
-        preset: args.preset,
+        ladder: args.media.ladder,
+        profile,
     };
     run(desk, visibility, &shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn engine(args: &RunArgs) -> Result<Engine, StartError> {
+/// ffmpeg, as the options say.
+pub(crate) fn engine(args: &MediaArgs) -> Result<Engine, StartError> {
     let tools = Tools::find(args.ffmpeg.as_deref(), args.ffprobe.as_deref())?;
     let exe = std::env::current_exe().map_err(system("find the own program"))?;
     let mut limits = Limits { deadline: args.deadline.map(Duration::from_secs), ..Limits::default() };
@@ -232,7 +239,8 @@ fn exit_with(parent: u32) -> Result<(), StartError> {
     Err(system("go on")(io::Error::other("the parent process has died")))
 }
 
-fn host_name() -> String {
+/// The name of this machine.
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { format!("worker-{}", std::process::id()) } else { name }
 }

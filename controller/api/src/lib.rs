@@ -7,6 +7,7 @@ mod columns;
 pub mod condition;
 pub mod crd;
 pub mod pool;
+pub mod profile;
 pub mod queue;
 mod rules;
 pub mod scaling;

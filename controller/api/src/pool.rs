@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::profile::Profile;
 use crate::queue::{Place, Queue};
 use crate::scaling::Scaling;
 use crate::status::WorkerPoolStatus;
@@ -41,6 +42,9 @@ pub struct WorkerPoolSpec {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub ladder: Vec<String>,
+    /// How the renditions are made for a job whose message does not say. Default: the worker's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// The fewest workers, even when nothing waits.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100_000))]

@@ -44,6 +44,8 @@ impl Refusal {
 }
 
 const SPEC: &[&str] = &["spec"];
+const PROFILE: &[&str] = &["spec", "profile"];
+const VIDEO: &[&str] = &["spec", "profile", "video"];
 const QUEUE: &[&str] = &["spec", "queue"];
 const SQS: &[&str] = &["spec", "queue", "sqs"];
 
@@ -138,6 +140,58 @@ pub(crate) const RULES: &[Rule] = &[
         message: "a rung must be the short side in pixels and a p, even, from 16p to 4320p, such as 720p",
     },
     Rule {
+        at: PROFILE,
+        field: Some(".name"),
+        refusal: Refusal::Invalid,
+        must: "!has(self.name) || !(has(self.video) || has(self.audio) || has(self.packaging) || \
+               has(self.segmentSeconds) || has(self.poster) || has(self.storyboard) || has(self.chunkSeconds) || \
+               has(self.quality))",
+        message: "name must stand alone: a built-in profile is taken as it is; remove it, or the other fields",
+    },
+    Rule {
+        at: PROFILE,
+        field: Some(".chunkSeconds"),
+        refusal: Refusal::Invalid,
+        must: "(has(self.chunkSeconds) ? self.chunkSeconds : 60) >= (has(self.segmentSeconds) ? self.segmentSeconds : 6)",
+        message: "chunkSeconds must be at least segmentSeconds: raise the one or lower the other",
+    },
+    Rule {
+        at: VIDEO,
+        field: Some(".preset"),
+        refusal: Refusal::Invalid,
+        must: "!has(self.preset) || (has(self.codec) && self.codec == 'av1' ? \
+               (type(self.preset) == int ? self.preset >= 0 && self.preset <= 13 : \
+               self.preset.matches('^([0-9]|1[0-3])$')) : \
+               self.preset in ['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', \
+               'veryslow', 'placebo'])",
+        message: "preset must be one of ultrafast, superfast, veryfast, faster, fast, medium, slow, slower and veryslow \
+                  with codec h264, and 0 to 13 with codec av1",
+    },
+    Rule {
+        at: VIDEO,
+        field: Some(".crf"),
+        refusal: Refusal::Invalid,
+        must: "!has(self.crf) || self.crf <= 51 || (has(self.codec) && self.codec == 'av1')",
+        message: "crf must be from 0 to 51 with codec h264, and from 0 to 63 with codec av1",
+    },
+    Rule {
+        at: &["spec", "profile", "video", "maxKbps"],
+        field: None,
+        refusal: Refusal::Invalid,
+        must: "self.all(rung, rung.matches('^[1-9][0-9]{1,3}p$'))",
+        message: "maxKbps must name rungs: each the short side in pixels and a p, such as 720p",
+    },
+    Rule {
+        at: SPEC,
+        field: Some(".worker.preset"),
+        refusal: Refusal::Invalid,
+        must: "!has(self.worker) || !has(self.worker.preset) || !has(self.profile) || \
+               !((has(self.profile.name) && self.profile.name == 'av1') || (has(self.profile.video) && \
+               has(self.profile.video.codec) && self.profile.video.codec == 'av1'))",
+        message: "worker.preset must not be set beside a profile that encodes AV1, since it is x264's: set \
+                  profile.video.preset",
+    },
+    Rule {
         at: SPEC,
         field: Some(".minWorkers"),
         refusal: Refusal::Invalid,
@@ -189,6 +243,14 @@ pub(crate) const RULES: &[Rule] = &[
         refusal: Refusal::Forbidden,
         must: "!has(self.ladder) || !has(self.targetRef)",
         message: "ladder must not be set beside targetRef: the Deployment itself says what its workers make; \
+                  remove one of the two",
+    },
+    Rule {
+        at: SPEC,
+        field: Some(".profile"),
+        refusal: Refusal::Forbidden,
+        must: "!has(self.profile) || !has(self.targetRef)",
+        message: "profile must not be set beside targetRef: the Deployment itself says what its workers make; \
                   remove one of the two",
     },
     Rule {

@@ -59,6 +59,24 @@ pub(crate) fn resources(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A preset of an encoder: a name, or a number.
+pub(crate) fn preset(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{ "type": "integer" }, { "type": "string" }],
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 16
+    })
+}
+
+/// Bit rates by rung.
+pub(crate) fn max_kbps(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 50, "maximum": 100_000 }
+    })
+}
+
 /// Names of secrets, each once.
 pub(crate) fn secrets(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

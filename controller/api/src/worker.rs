@@ -31,7 +31,7 @@ pub struct Worker {
     /// How often a failing job is tried before it is given up.
     #[schemars(range(min = 1, max = 1000))]
     pub max_attempts: i32,
-    /// How hard x264 tries: slower makes smaller files. Default: the worker's own.
+    /// How hard x264 tries: slower makes smaller files. In place of the profile's. Default: the profile's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// What each worker asks for and may use.

@@ -64,7 +64,10 @@ pub struct UpArgs {
     /// The renditions of a master that does not say, such as 1080p,720p
     #[arg(long, value_name = "RUNGS", help_heading = "Jobs")]
     pub ladder: Option<Ladder>,
-    /// How hard x264 tries: slower makes smaller files
+    /// How the renditions are made, unless a job says so: h264, fast, av1, or a YAML file (default: h264)
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Jobs")]
+    pub profile: Option<String>,
+    /// How hard x264 tries, in place of the profile's preset: slower makes smaller files
     #[arg(long, value_name = "PRESET", help_heading = "Jobs", value_parser = [
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     ])]
@@ -162,6 +165,8 @@ pub struct WorkerOptions {
     pub program: Option<PathBuf>,
     /// The default ladder.
     pub ladder: Option<Ladder>,
+    /// The profile as given: the worker reads it.
+    pub profile: Option<String>,
     /// The x264 preset.
     pub preset: Option<String>,
     /// The visibility timeout, in seconds.
@@ -257,6 +262,7 @@ impl UpOptions {
             worker: WorkerOptions {
                 program: args.worker,
                 ladder: args.ladder,
+                profile: args.profile,
                 preset: args.preset,
                 visibility_timeout: args.visibility_timeout,
                 max_attempts: args.max_attempts,

@@ -42,7 +42,7 @@ fn without_options_it_is_one_machine_with_a_worker_for_each_core() {
 #[test]
 fn options_reach_the_policy_and_the_worker() {
     let line = "--max-workers 9 --min-workers 2 --drain-within 600 --idle 7 --zero-after 5 --max-step-out 3 \
-                --max-step-in 1 --ladder 480p,720p --preset fast --grace 0 --masters in --output out";
+                --max-step-in 1 --ladder 480p,720p --profile mine.yaml --preset fast --grace 0 --masters in --output out";
     let options = read(line).unwrap();
     let policy = options.policy.spec();
     assert_eq!((policy.min_workers, policy.max_workers), (2, 9));
@@ -51,6 +51,7 @@ fn options_reach_the_policy_and_the_worker() {
     assert_eq!(policy.max_step_out.map(NonZeroU32::get), Some(3));
     assert_eq!(policy.max_step_in.map(NonZeroU32::get), Some(1));
     assert_eq!(options.worker.ladder.unwrap().to_string(), "720p,480p");
+    assert_eq!(options.worker.profile.as_deref(), Some("mine.yaml"));
     assert_eq!(options.worker.grace, Some(0));
     assert_eq!(options.place, Place::Folders { masters: Some("in".into()), output: Some("out".into()) });
     // The default maximum never contradicts the minimum.

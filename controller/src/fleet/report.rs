@@ -58,13 +58,13 @@ pub fn observation(id: &WorkerId, answer: Result<&Report, Timestamp>) -> WorkerO
 pub(crate) mod tests {
     use super::*;
     use reelpool_protocol::status::{JobStatus, Stage, Totals};
-    use reelpool_protocol::{JobId, Ladder, Source};
+    use reelpool_protocol::{JobId, Ladder, Profile, Source};
 
     pub(crate) fn job(key: &str) -> JobStatus {
         let source =
             Source { bucket: "masters".into(), key: key.into(), version: None, etag: None, size: None };
         JobStatus {
-            job_id: JobId::of(&source, &Ladder::default()),
+            job_id: JobId::of(&source, &Ladder::default(), &Profile::default()),
             attempt: "1".into(),
             source,
             stage: Stage::Transcoding,

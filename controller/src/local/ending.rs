@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reelpool_core::Timestamp;
-use reelpool_protocol::{JobId, JobRequest, Ladder, message};
+use reelpool_protocol::{JobId, JobRequest, message};
 use reelpool_spool::{DeadLetter, SpoolError};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::masters::Defaults;
 use super::masters::walk::Folder;
 use super::{Up, earlier};
 
@@ -79,7 +80,7 @@ impl Up {
 
     /// Takes jobs into the summary that were given up while no worker lived to say so, and those of earlier runs
     /// whose master is still there as it was: the same command again does not make them done.
-    pub(super) async fn add_dead_letters(&mut self, masters: Option<Folder>, default_ladder: &Ladder) {
+    pub(super) async fn add_dead_letters(&mut self, masters: Option<Folder>, defaults: &Defaults) {
         let Some(queue) = self.embedded.clone() else { return };
         let began = self.clock.origin();
         let read = tokio::task::spawn_blocking(move || {
@@ -96,16 +97,17 @@ impl Up {
         for letter in &letters {
             let jobs = jobs_of(letter);
             for job in jobs {
-                let ladder = job.ladder.as_ref().unwrap_or(default_ladder);
-                let id = JobId::of(&job.source, ladder);
+                let ladder = job.ladder.as_ref().unwrap_or(&defaults.ladder);
+                let profile = job.profile.as_ref().unwrap_or(&defaults.profile);
+                let id = JobId::of(&job.source, ladder, profile);
                 self.summary.given_up(Some(id), Some(&job.source), &letter.reason, &letter.detail);
             }
         }
     }
 
     /// Takes masters into the summary that earlier runs have done.
-    pub(super) async fn add_earlier(&mut self, folder: Folder, output: PathBuf, ladder: Ladder) {
-        let read = tokio::task::spawn_blocking(move || earlier::done_masters(&folder, &output, &ladder));
+    pub(super) async fn add_earlier(&mut self, folder: Folder, output: PathBuf, defaults: Defaults) {
+        let read = tokio::task::spawn_blocking(move || earlier::done_masters(&folder, &output, &defaults));
         for done in read.await.unwrap_or_default().into_iter().take(MAX_EARLIER) {
             self.summary.done_before(done);
         }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use reelpool_core::replay::Record;
 use reelpool_core::{Decision, Memory, Millis, Policy, WorkerId};
+use reelpool_protocol::WorkerEvent;
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::job::printable;
-use reelpool_protocol::{Ladder, WorkerEvent};
 use reelpool_spool::{Queue, scratch};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -107,13 +107,13 @@ pub async fn run(options: UpOptions, screen: &Screen) -> Result<Exit, UpError> {
         tracing::warn!("the scratch folder could not be swept: {error}");
     }
     let why = ran?;
-    let ladder = up.ladder.clone();
+    let defaults = ground.defaults.clone();
     let masters = ground.masters.clone().filter(|_| options.exit_when_done);
-    up.add_dead_letters(masters, &ladder).await;
+    up.add_dead_letters(masters, &defaults).await;
     if options.exit_when_done
         && let Some(folder) = ground.masters.clone()
     {
-        up.add_earlier(folder, ground.output.clone().into(), ladder).await;
+        up.add_earlier(folder, ground.output.clone().into(), defaults).await;
     }
     let mut summary = up.summary;
     summary.refused(refused);
@@ -139,8 +139,6 @@ struct Up {
     policy: Policy,
     exit_when_done: bool,
     zero_after: Duration,
-    /// The ladder of masters without one of their own.
-    ladder: Ladder,
     clock: Clock,
     signals: Signals,
     embedded: Option<Arc<Queue>>,
@@ -165,7 +163,6 @@ impl Up {
             policy: options.policy.clone(),
             exit_when_done: options.exit_when_done,
             zero_after: options.zero_after,
-            ladder: options.worker.ladder.clone().unwrap_or_default(),
             clock,
             signals,
             embedded: ground.embedded.clone(),
@@ -200,7 +197,7 @@ impl Up {
         }
         if let (Some(folder), Some(queue)) = (&ground.masters, &ground.embedded) {
             tracing::info!("masters are taken from {}", folder.root.display());
-            self.masters = Some(masters::start(folder.clone(), Arc::clone(queue), self.ladder.clone()));
+            self.masters = Some(masters::start(folder.clone(), Arc::clone(queue), ground.defaults.clone()));
         }
         tracing::info!("renditions go to {}", ground.output);
         loop {

@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use reelpool_core::WorkerId;
-use reelpool_protocol::WorkerEvent;
+use reelpool_protocol::{Profile, WorkerEvent};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -127,6 +127,21 @@ pub async fn check(program: &Program) -> Result<(), UpError> {
         Some(error) => UpError::WorkerSaid(error),
         None => UpError::WorkerUnfit { path: program.path.clone(), how: answer.status.to_string() },
     })
+}
+
+/// Has the worker's program read what `--profile` says: profiles are the workers' business, but jobs are told apart by
+/// them here too.
+pub async fn profile(program: &Path, said: &str) -> Result<Profile, UpError> {
+    let mut command = Command::new(program);
+    command.args(["profile", "--", said]).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let answer = command.output().await;
+    let answer = answer.map_err(|source| UpError::WorkerProgram { path: program.to_path_buf(), source })?;
+    let unfit = |how: String| UpError::WorkerUnfit { path: program.to_path_buf(), how };
+    if !answer.status.success() {
+        let said = error_in(&String::from_utf8_lossy(&answer.stderr));
+        return Err(said.map_or_else(|| unfit(answer.status.to_string()), UpError::WorkerSaid));
+    }
+    Profile::from_json(&String::from_utf8_lossy(&answer.stdout)).map_err(|error| unfit(error.to_string()))
 }
 
 async fn supervise(

@@ -27,6 +27,31 @@ async fn next(news: &mut mpsc::Receiver<(WorkerId, News)>) -> News {
 }
 
 #[tokio::test]
+async fn the_worker_reads_the_profile() {
+    let dir = tempfile::tempdir().unwrap();
+    let ask = async |script: &str, said: &str| {
+        let program = program(dir.path(), script);
+        loop {
+            match profile(&program.path, said).await {
+                Err(UpError::WorkerProgram { source, .. })
+                    if source.kind() == io::ErrorKind::ExecutableFileBusy =>
+                {
+                    tokio::task::yield_now().await;
+                }
+                answer => return answer.map_err(|error| error.to_string()),
+            }
+        }
+    };
+    let script = r#"test "$*" = "profile -- my own.yaml" && echo '{"poster":false}'"#;
+    let expected = Profile::from_json(r#"{"poster":false}"#).unwrap();
+    assert_eq!(ask(script, "my own.yaml").await, Ok(expected));
+    let refused = ask("echo 'error: the profile x: no' >&2; exit 2", "x").await;
+    assert_eq!(refused, Err("the profile x: no".to_owned()));
+    let other = ask("echo h264", "x").await.unwrap_err();
+    assert!(other.contains("cannot be used (the profile: expected JSON"), "{other}");
+}
+
+#[tokio::test]
 async fn events_are_heard_in_order_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"

@@ -6,13 +6,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reelpool_protocol::Location;
+use reelpool_protocol::{Location, Profile};
 use reelpool_spool::{InstanceLock, Queue, QueueOptions, scratch};
 
 use super::error::UpError;
+use super::masters::Defaults;
 use super::masters::walk::Folder;
 use super::overdue::Patience;
-use super::process::{Program, prune_logs};
+use super::process::{self, Program, prune_logs};
 use crate::args::up::{Place, UpOptions, WorkerOptions};
 use crate::queue::QueueLength;
 use crate::queue::spool::SpoolQueue;
@@ -45,6 +46,8 @@ pub struct Ground {
     pub program: Program,
     /// For how long workers are waited for.
     pub patience: Patience,
+    /// What the workers make of masters that say nothing.
+    pub defaults: Defaults,
     /// What the names of this run's workers begin with, after a `w`.
     pub run: String,
     /// Held for as long as this run lasts.
@@ -57,6 +60,10 @@ impl Ground {
         let data = make(&options.data, "--data")?;
         let lock = InstanceLock::acquire(&data.join("up.lock"))?;
         let path = find_worker(options.worker.program.as_deref())?;
+        let profile = match options.worker.profile.as_deref() {
+            Some(said) => Some(process::profile(&path, said).await?),
+            None => None,
+        };
         let logs = make(&data.join("logs"), "--data")?;
         prune_logs(&logs, KEPT_LOGS).map_err(not_writable("--data", &logs))?;
         let scratch_root = make(&data.join("scratch"), "--data")?;
@@ -67,7 +74,7 @@ impl Ground {
         let visibility = if place.embedded.is_some() { EMBEDDED_VISIBILITY } else { SQS_VISIBILITY };
         let visibility = options.worker.visibility_timeout.unwrap_or(visibility);
         let grace = options.worker.grace.unwrap_or(GRACE);
-        arguments.extend(worker_arguments(&options.worker, visibility, grace));
+        arguments.extend(worker_arguments(&options.worker, profile.as_ref(), visibility, grace));
         let (run, token) = (random_hex(3)?, random_hex(32)?);
         Ok(Self {
             data,
@@ -77,6 +84,10 @@ impl Ground {
             output: place.output,
             program: Program { path, arguments, token, logs },
             patience: Patience::new(visibility, grace),
+            defaults: Defaults {
+                ladder: options.worker.ladder.clone().unwrap_or_default(),
+                profile: profile.unwrap_or_default(),
+            },
             run,
             _lock: lock,
         })
@@ -160,11 +171,22 @@ impl Where {
     }
 }
 
-fn worker_arguments(options: &WorkerOptions, visibility: u64, grace: u64) -> Vec<OsString> {
+fn worker_arguments(
+    options: &WorkerOptions,
+    profile: Option<&Profile>,
+    visibility: u64,
+    grace: u64,
+) -> Vec<OsString> {
+    // As it was read: a file that changes does not make two kinds of workers.
+    let written = |profile: &Profile| {
+        profile.built_in_name().map_or_else(|| profile.differences().to_string(), str::to_owned)
+    };
+
     let mut all: Vec<OsString> = ["--listen", "127.0.0.1:0", "--events", "stdout"].map(Into::into).to_vec();
     push(&mut all, "--exit-with-parent", Some(std::process::id().to_string()));
     push(&mut all, "--log-format", Some(options.log_format.as_str()));
     push(&mut all, "--ladder", options.ladder.as_ref().map(ToString::to_string));
+    push(&mut all, "--profile", profile.map(written));
     push(&mut all, "--preset", options.preset.as_ref());
     push(&mut all, "--visibility-timeout", Some(visibility.to_string()));
     push(&mut all, "--max-attempts", options.max_attempts.map(|n| n.to_string()));

@@ -1,13 +1,13 @@
 use super::*;
 use reelpool_protocol::manifest::MasterInfo;
-use reelpool_protocol::{Ladder, Manifest};
+use reelpool_protocol::{Ladder, Manifest, Profile};
 
 fn source(key: &str) -> Source {
     Source { bucket: "masters".into(), key: key.into(), version: None, etag: None, size: None }
 }
 
 fn id(key: &str) -> JobId {
-    JobId::of(&source(key), &Ladder::default())
+    JobId::of(&source(key), &Ladder::default(), &Profile::default())
 }
 
 fn rendition(name: &str, width: u32, height: u32, bytes: u64) -> Rendition {
@@ -19,8 +19,10 @@ fn rendition(name: &str, width: u32, height: u32, bytes: u64) -> Rendition {
         frames: 250,
         duration_ms: 10_000,
         bytes,
+        bits_per_second: bytes * 8 / 10,
         sha256: String::new(),
         audio: true,
+        quality: None,
     }
 }
 
@@ -97,6 +99,7 @@ fn what_earlier_runs_did_is_shown_but_not_in_place_of_what_this_one_did() {
             worker: "w".into(),
             source: source(key),
             ladder: Ladder::default(),
+            profile: Profile::default(),
             master: MasterInfo {
                 bytes: 1,
                 width: 640,
@@ -106,6 +109,7 @@ fn what_earlier_runs_did_is_shown_but_not_in_place_of_what_this_one_did() {
                 audio_codec: None,
             },
             renditions: vec![rendition("360p", 640, 360, 5)],
+            companions: Vec::new(),
             warnings: Vec::new(),
             timings: Timings { fetch_ms: 100, probe_ms: 100, transcode_ms: 1000, publish_ms: 300 },
         },

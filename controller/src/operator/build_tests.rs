@@ -43,6 +43,7 @@ fn full() -> Value {
     let dead = "https://sqs.eu-west-1.amazonaws.com/123456789012/masters-dead";
     pool["spec"]["queue"]["sqs"]["deadLetterQueueURL"] = json!(dead);
     pool["spec"]["ladder"] = json!(["360p", "1080p", "720p"]);
+    pool["spec"]["profile"] = json!({"video": {"crf": 20, "maxKbps": {"1080p": 6000}}, "packaging": ["hls"]});
     pool["spec"]["worker"] = json!({
         "image": "registry.example.com/mine:2",
         "imagePullSecrets": [{"name": "registry"}],

@@ -32,7 +32,7 @@ pub enum Origin {
     Reelpool,
 }
 
-const VARIABLES: [Variable; 14] = [
+const VARIABLES: [Variable; 15] = [
     ("REELPOOL_QUEUE_URL", Origin::Field("spec.queue.sqs.queueURL"), |pool, _| Some(pool.queue_url.clone())),
     ("REELPOOL_MASTERS", Origin::Field("spec.masters.url"), |_, worker| Some(worker.masters.to_string())),
     ("REELPOOL_OUTPUT", Origin::Field("spec.output.url"), |_, worker| Some(worker.output.to_string())),
@@ -43,6 +43,7 @@ const VARIABLES: [Variable; 14] = [
     ("REELPOOL_LADDER", Origin::Field("spec.ladder"), |_, worker| {
         worker.ladder.as_ref().map(Ladder::to_string)
     }),
+    ("REELPOOL_PROFILE", Origin::Field("spec.profile"), |_, worker| worker.profile.clone()),
     ("REELPOOL_PRESET", Origin::Field("spec.worker.preset"), |_, worker| {
         worker.preset.map(|preset| Preset::as_str(preset).to_owned())
     }),

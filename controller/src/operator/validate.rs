@@ -11,6 +11,7 @@ use crate::args::LogFormat;
 mod fleet;
 mod policy;
 mod problems;
+mod profile;
 mod queue;
 mod template;
 

@@ -112,9 +112,10 @@ fn somebody_elses_deployment_is_scaled() {
         ("mine".to_owned(), Some(9000))
     );
     let error =
-        of_spec(json!({"targetRef": {"name": "mine"}, "worker": {}, "ladder": ["720p"]})).unwrap_err();
+        of_spec(json!({"targetRef": {"name": "mine"}, "worker": {}, "ladder": ["720p"], "profile": {}}))
+            .unwrap_err();
     let fields: Vec<_> = error.problems().iter().map(|problem| problem.field.as_str()).collect();
-    assert_eq!(fields, ["spec.masters", "spec.output", "spec.ladder", "spec.worker"]);
+    assert_eq!(fields, ["spec.masters", "spec.output", "spec.ladder", "spec.profile", "spec.worker"]);
     for (wrong, field) in [
         (json!({"name": "Mine"}), "spec.targetRef.name: "),
         (json!({"name": ""}), "spec.targetRef.name: "),
@@ -180,6 +181,30 @@ fn what_is_wrong_is_named_and_what_to_do_is_said() {
         (json!({"ladder": ["720p", "721p"]}), "spec.ladder[1]: 721p is odd"),
         (json!({"ladder": ["HD"]}), "spec.ladder[0]: `HD` is not a rung"),
         (json!({"ladder": ["720p", "480p", "720p"]}), "spec.ladder[2]: 720p is there twice"),
+        (
+            json!({"profile": {"name": "fast", "poster": false}}),
+            "spec.profile.name: must stand alone: remove it, or the other fields",
+        ),
+        (
+            json!({"profile": {"video": {"crf": 52}}}),
+            "spec.profile.video.crf: expected a whole number from 0 to 51, found `52`",
+        ),
+        (
+            json!({"profile": {"video": {"codec": "av1", "preset": "faster"}}}),
+            "spec.profile.video.preset: expected a preset of SVT-AV1 (0 to 13), found `faster`",
+        ),
+        (
+            json!({"profile": {"video": {"maxKbps": {"HD": 8000}}}}),
+            "spec.profile.video.maxKbps.HD: `HD` is not a rung",
+        ),
+        (
+            json!({"profile": {"chunkSeconds": 10, "segmentSeconds": 12}}),
+            "spec.profile.chunkSeconds: expected at least a segment (12 s), found `10`",
+        ),
+        (
+            json!({"profile": {"name": "av1"}, "worker": {"preset": "slow"}}),
+            "spec.worker.preset: is x264's, and the profile is not: set spec.profile.video.preset",
+        ),
         (json!({"worker": {"image": "a b"}}), "spec.worker.image: must be the name of an image"),
         (json!({"worker": {"serviceAccountName": "A"}}), "spec.worker.serviceAccountName: "),
         (

@@ -42,6 +42,9 @@ impl Engine {
         progress: impl FnMut(Progress) + Send,
         cancel: impl Future<Output = ()> + Send,
     ) -> Result<Transcoded, MediaError> {
-        transcode::transcode(self, job, keep, progress, cancel).await
+        self.tools.check(job.plan.encoder, job.plan.profile.quality())?;
+        let mut done = transcode::transcode(self, job, keep, progress, cancel).await?;
+        done.warnings.extend(job.plan.notes.iter().cloned());
+        Ok(done)
     }
 }

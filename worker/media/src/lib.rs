@@ -13,6 +13,7 @@
 pub mod arguments;
 mod cgroup;
 mod child;
+mod encoder;
 mod ending;
 mod engine;
 mod error;
@@ -20,10 +21,12 @@ mod error;
 pub mod fuzzing;
 mod limits;
 mod log;
+mod loudness;
 pub mod package;
 mod plan;
 mod probe;
 mod progress;
+mod quality;
 pub mod sandbox;
 mod scan;
 mod sniff;
@@ -36,9 +39,7 @@ mod verify;
 pub use engine::Engine;
 pub use error::MediaError;
 pub use limits::Limits;
-pub use plan::{
-    AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Preset, PresetError, Stills, ToneMap, plan,
-};
+pub use plan::{AudioPlan, Fit, Grid, Piece, Plan, PlanOptions, Planned, Stills, ToneMap, plan};
 pub use probe::{Header, parse_probe};
 pub use progress::Progress;
 pub use sandbox::Sandbox;

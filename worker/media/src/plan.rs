@@ -1,15 +1,15 @@
 //! The plan: which renditions a master gets, and how its picture and sound get there. Pure.
 
-use std::fmt;
-use std::str::FromStr;
+use reelpool_protocol::profile::Encoder;
+use reelpool_protocol::{Ladder, Profile};
 
-use reelpool_protocol::Ladder;
-
+use crate::encoder;
 use crate::source::{Rate, Source, Transfer, Video};
 use crate::tools::Tools;
 
 mod grid;
 mod memory;
+mod outputs;
 mod rate;
 mod stills;
 
@@ -18,75 +18,17 @@ pub use memory::Fit;
 use rate::choose_rate;
 pub use stills::Stills;
 
-/// The sound's bit rate in every rendition, in kbit/s.
-pub(crate) const AUDIO_KBPS: u32 = 128;
 /// What every output file may hold beside its planned bits: index, the encoder's buffer, sound past the picture.
 const FILE_ALLOWANCE: u64 = 64 << 20;
 
 /// What the user chose beside the ladder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// x264's preset.
-    pub preset: Preset,
+    /// How the renditions are made.
+    pub profile: Profile,
     /// Threads of the decoder and of each encoder; at least 1 is used.
     pub threads: u32,
-    /// About how many seconds of a long master are made at a time, and lost with a worker.
-    pub piece_seconds: u32,
 }
-
-/// One of x264's presets: how much processor time is spent to save bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Preset(&'static str);
-
-impl Preset {
-    /// All of them, fastest first.
-    pub const NAMES: [&'static str; 10] = [
-        "ultrafast",
-        "superfast",
-        "veryfast",
-        "faster",
-        "fast",
-        "medium",
-        "slow",
-        "slower",
-        "veryslow",
-        "placebo",
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-impl Default for Preset {
-    /// `faster`: 28 % less processor time than `medium` for 9 % more bits.
-    fn default() -> Self {
-        Self("faster")
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl FromStr for Preset {
-    type Err = PresetError;
-
-    fn from_str(text: &str) -> Result<Self, PresetError> {
-        Self::NAMES.into_iter().find(|name| *name == text).map(Self).ok_or(PresetError)
-    }
-}
-
-/// A text was not the name of a preset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a preset of x264: use one of ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow"
-)]
-pub struct PresetError;
 
 /// What ffmpeg is to do with one master.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,17 +45,26 @@ pub struct Plan {
     pub grid: Grid,
     /// The renditions, largest first; at least one.
     pub renditions: Vec<Planned>,
-    /// x264's preset.
-    pub preset: Preset,
+    /// The encoder of the picture: the profile's, or one that can make what that cannot.
+    pub encoder: Encoder,
+    /// How all of it is made.
+    pub profile: Profile,
+    /// What a person should know of it: renditions that cannot be made as the profile says.
+    pub notes: Vec<String>,
     /// Threads of the decoder and of each encoder; at least 1.
     pub threads: u32,
 }
 
-/// What happens to the sound: AAC, 128 kbit/s, stereo, 48 kHz, encoded once for all renditions.
+/// What happens to the sound: AAC, stereo, 48 kHz, encoded once for all renditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioPlan {
     /// Index of the audio stream among all streams.
     pub index: u32,
+    /// Its bit rate in every rendition, in kbit/s.
+    pub kbps: u32,
+    /// How much louder it is made, in hundredths of a decibel. 0 in a new plan: what the profile's loudness takes is
+    /// measured when it is carried out.
+    pub gain_centidb: i32,
 }
 
 /// From which colours HDR is turned into SDR; names as the filter `zscale` takes them.
@@ -168,9 +119,10 @@ impl Plan {
         source.pixels_in_all().max(frames.saturating_mul(largest))
     }
 
-    /// Bytes that the renditions come to at most, all together: for each of them its highest bit rate and that of
-    /// the sound (128 kbit/s, none for a silent master), both times the duration of the picture as counted from its
-    /// packets, divided by 8 and rounded up; summed. Saturating.
+    /// Bytes that the renditions come to at most, all together: for each file its highest bit rate and that of
+    /// the sound (none for a silent master), both times the duration of the picture as counted from its
+    /// packets, divided by 8 and rounded up; summed. Tracks have the same bits once more, and the sound in one of
+    /// them. Saturating.
     ///
     /// No safety factor is in it: a caller that compares it with the free disk should leave some room. The header
     /// of the master has no say in it.
@@ -178,8 +130,13 @@ impl Plan {
     pub fn largest_output_bytes(&self, source: &Source) -> u64 {
         let us = source.picture.duration_us();
         let sound = self.sound_bytes(us);
-        let file = |rendition: &Planned| bytes_at(rendition.max_kbps, us).saturating_add(sound);
-        self.renditions.iter().map(file).fold(0, u64::saturating_add)
+        let sum = |sound: u64| {
+            let file = |rendition: &Planned| bytes_at(rendition.max_kbps, us).saturating_add(sound);
+            self.renditions.iter().map(file).fold(0, u64::saturating_add)
+        };
+        let files = if self.has_files() { sum(sound) } else { 0 };
+        let tracks = if self.has_tracks() { sum(0).saturating_add(sound) } else { 0 };
+        files.saturating_add(tracks)
     }
 
     /// Size that no output file may pass, in bytes: twice what the highest bit rate of the plan gives over the
@@ -193,7 +150,7 @@ impl Plan {
     }
 
     fn sound_bytes(&self, us: u64) -> u64 {
-        self.audio.as_ref().map_or(0, |_| bytes_at(AUDIO_KBPS, us))
+        self.audio.as_ref().map_or(0, |audio| bytes_at(audio.kbps, us))
     }
 }
 
@@ -209,42 +166,67 @@ fn bytes_at(kbps: u32, us: u64) -> u64 {
 #[must_use]
 pub fn plan(source: &Source, ladder: &Ladder, options: &PlanOptions) -> Plan {
     let rate = choose_rate(source);
+    let profile = &options.profile;
+    let (renditions, encoder, notes) = encodable(renditions(&source.video, ladder, rate, profile), profile);
     Plan {
         video: source.video.index,
-        audio: source.audio.as_ref().map(|audio| AudioPlan { index: audio.index }),
+        audio: source.audio.as_ref().map(|audio| AudioPlan {
+            index: audio.index,
+            kbps: profile.audio_kbps(),
+            gain_centidb: 0,
+        }),
         deinterlace: source.video.interlaced,
         tone_map: tone_map(source),
-        grid: Grid::of(source, rate, options.piece_seconds),
-        renditions: renditions(&source.video, ladder, rate),
-        preset: options.preset,
+        grid: Grid::of(source, rate, profile.chunk_seconds()),
+        renditions,
+        encoder,
+        profile: profile.clone(),
+        notes,
         threads: options.threads.max(1),
     }
 }
 
-fn renditions(video: &Video, ladder: &Ladder, rate: Rate) -> Vec<Planned> {
+/// Those of the renditions that the profile's encoder can make; where it can make none, x264 makes all.
+fn encodable(renditions: Vec<Planned>, profile: &Profile) -> (Vec<Planned>, Encoder, Vec<String>) {
+    let encoder = profile.encoder();
+    let (can, cannot): (Vec<_>, Vec<_>) = renditions
+        .into_iter()
+        .partition(|rendition| encoder::takes(encoder, rendition.width, rendition.height));
+    let too_small = |made: &str| {
+        let names: Vec<_> = cannot.iter().map(|rendition| rendition.name.as_str()).collect();
+        format!("{} is too small for {}: {made}", names.join(", "), encoder.codec())
+    };
+    match (can.is_empty(), cannot.is_empty()) {
+        (_, true) => (can, encoder, Vec::new()),
+        (false, false) => (can, encoder, vec![too_small("left out")]),
+        (true, false) => {
+            let note = too_small("made as h264");
+            (cannot, Profile::default().encoder(), vec![note])
+        }
+    }
+}
+
+fn renditions(video: &Video, ladder: &Ladder, rate: Rate, profile: &Profile) -> Vec<Planned> {
     let (width, height) = video.display_ratio();
     let short = if width.0 * height.1 <= height.0 * width.1 { width } else { height };
     // The exact length × rung / short side: rounding twice would bend the picture.
     let scaled = |rung: u32| {
         let side = |(num, den): (u128, u128)| even(num * u128::from(rung) * short.1, den * short.0);
-        planned(side(width), side(height), rate)
+        planned(side(width), side(height), rate, profile)
     };
     let fits = |rung: &u32| u128::from(*rung) * short.1 <= short.0;
     let mut renditions: Vec<Planned> =
         ladder.rungs().iter().map(|rung| rung.short_side()).filter(fits).map(scaled).collect();
     if renditions.is_empty() {
-        renditions.push(planned(even(width.0, width.1), even(height.0, height.1), rate));
+        renditions.push(planned(even(width.0, width.1), even(height.0, height.1), rate, profile));
     }
     renditions
 }
 
-fn planned(width: u32, height: u32, rate: Rate) -> Planned {
-    Planned {
-        name: format!("{}p", width.min(height)),
-        width,
-        height,
-        max_kbps: max_kbps(width, height, rate),
-    }
+fn planned(width: u32, height: u32, rate: Rate, profile: &Profile) -> Planned {
+    let name = format!("{}p", width.min(height));
+    let own = name.parse().ok().and_then(|rung| profile.max_kbps(rung));
+    Planned { name, width, height, max_kbps: own.unwrap_or_else(|| max_kbps(width, height, rate)) }
 }
 
 /// `dividend / divisor` to the nearest even number, down when between two, at least 2.

@@ -50,7 +50,12 @@ pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
 }
 
 pub(crate) fn options() -> PlanOptions {
-    PlanOptions { preset: Preset::default(), threads: 2, piece_seconds: 60 }
+    PlanOptions { profile: Profile::default(), threads: 2 }
+}
+
+/// The default options with a profile of one's own.
+fn with(profile: &str) -> PlanOptions {
+    PlanOptions { profile: Profile::from_json(profile).unwrap(), ..options() }
 }
 
 fn sizes(source: &Source, ladder: &str) -> Vec<(String, u32, u32)> {
@@ -133,7 +138,10 @@ fn what_the_picture_needs() {
     timed(&mut source, "240/1", 240.0);
     let plan = plan(&source, &Ladder::default(), &PlanOptions { threads: 0, ..options() });
     let map = ToneMap { transfer: "smpte2084", primaries: "bt2020", matrix: "bt2020c" };
-    assert_eq!((plan.tone_map, plan.audio), (Some(map), Some(AudioPlan { index: 3 })));
+    assert_eq!(
+        (plan.tone_map, plan.audio),
+        (Some(map), Some(AudioPlan { index: 3, kbps: 128, gain_centidb: 0 }))
+    );
     assert!(plan.deinterlace);
     assert_eq!(plan.threads, 1);
 }
@@ -154,10 +162,72 @@ fn bit_rates_follow_size_and_rate() {
 }
 
 #[test]
-fn presets_are_known_by_name() {
-    assert_eq!("medium".parse::<Preset>().unwrap().name(), "medium");
-    assert_eq!("Medium".parse::<Preset>(), Err(PresetError));
-    assert!(Preset::NAMES.contains(&Preset::default().name()));
+fn the_profile_decides_encoder_and_rates() {
+    let mut source = master(1920, 1080);
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
+    let own = r#"{"video":{"codec":"av1","preset":"4","crf":63,"maxKbps":{"720p":900,"90p":800}},"audio":{"kbps":96}}"#;
+    let own = plan(&source, &"1080p,720p".parse().unwrap(), &with(own));
+    assert_eq!(own.encoder, Encoder::SvtAv1 { preset: 4, crf: 63 });
+    let rates: Vec<_> = own.renditions.iter().map(|r| (r.name.as_str(), r.max_kbps)).collect();
+    assert_eq!(rates, [("1080p", 8000), ("720p", 900)]);
+    assert_eq!(own.audio, Some(AudioPlan { index: 1, kbps: 96, gain_centidb: 0 }));
+    assert_eq!(own.largest_output_bytes(&source), (2 * (8000 + 900) + 3 * 96) * 1250);
+    // A rung of its own size has its own rate too.
+    let small = plan(&master(160, 90), &Ladder::default(), &with(r#"{"video":{"maxKbps":{"90p":800}}}"#));
+    assert_eq!((small.renditions[0].name.as_str(), small.renditions[0].max_kbps), ("90p", 800));
+}
+
+#[test]
+fn pieces_of_another_profile_are_another_plans() {
+    let tools = Tools {
+        ffmpeg: "/f".into(),
+        ffprobe: "/p".into(),
+        version: "ffmpeg version 5.1".into(),
+        tone_mapping: true,
+        svt_av1: true,
+        vmaf: false,
+    };
+    let mut source = master(1920, 1080);
+    source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
+    let print = |options: &PlanOptions| plan(&source, &Ladder::default(), options).fingerprint(&tools);
+    let own = print(&options());
+    assert_eq!(print(&PlanOptions { threads: 9, ..options() }), own);
+    for other in [
+        r#"{"video":{"codec":"av1"}}"#,
+        r#"{"video":{"preset":"fast"}}"#,
+        r#"{"video":{"crf":23}}"#,
+        r#"{"video":{"maxKbps":{"720p":900}}}"#,
+        r#"{"audio":{"kbps":96}}"#,
+        r#"{"audio":{"loudness":-16}}"#,
+        r#"{"chunkSeconds":30}"#,
+    ] {
+        assert_ne!(print(&with(other)), own, "{other}");
+    }
+    assert_ne!(
+        plan(&source, &Ladder::default(), &options())
+            .fingerprint(&Tools { version: "ffmpeg version 7".into(), ..tools.clone() }),
+        own
+    );
+}
+
+#[test]
+fn what_av1_cannot_make_is_left_out_or_made_by_x264() {
+    let av1 = with(r#"{"video":{"codec":"av1"}}"#);
+    let made = |source: &Source, ladder: &str| {
+        let plan = plan(source, &ladder.parse().unwrap(), &av1);
+        let names = plan.renditions.into_iter().map(|r| r.name).collect::<Vec<_>>().join(",");
+        (plan.encoder.codec(), names, plan.notes.join(";"))
+    };
+    let table = [
+        ((1920, 1080), "1080p,64p,48p", ("av1", "1080p,64p", "48p is too small for av1: left out")),
+        ((1920, 1080), "62p,48p", ("h264", "62p,48p", "62p, 48p is too small for av1: made as h264")),
+        ((62, 400), "720p", ("h264", "62p", "62p is too small for av1: made as h264")),
+        ((64, 400), "720p", ("av1", "64p", "")),
+    ];
+    for ((width, height), ladder, (codec, names, notes)) in table {
+        let expected = (codec, names.to_owned(), notes.to_owned());
+        assert_eq!(made(&master(width, height), ladder), expected, "{width}x{height} {ladder}");
+    }
 }
 
 #[test]
@@ -168,6 +238,10 @@ fn memory_grows_with_the_master() {
     let memory = |source: &Source| plan(source, &ladder, &options()).memory_bytes(source) >> 20;
     assert!(memory(&small) < 2048, "{} MiB", memory(&small));
     assert!((4096..12_288).contains(&memory(&large)), "{} MiB", memory(&large));
+    // Six encoders of AV1 need some 8 GiB, most of it for stacks that are never used.
+    let av1 = with(r#"{"video":{"codec":"av1"}}"#);
+    let memory = plan(&large, &ladder, &av1).memory_bytes(&large) >> 20;
+    assert!((12_288..32_768).contains(&memory), "{memory} MiB");
 }
 
 #[test]
@@ -175,11 +249,14 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     let ladder: Ladder = "1080p,720p,360p".parse().unwrap();
     let mut source = master(1920, 1080);
     let plan_of = |source: &Source| plan(source, &ladder, &options());
-    // Ten seconds: 1250 bytes for each kbit/s.
-    assert_eq!(plan_of(&source).largest_output_bytes(&source), (8000 + 4355 + 1540) * 1250);
+    // Ten seconds: 1250 bytes for each kbit/s. Each picture is in a file and in a track.
+    let pictures = 8000 + 4355 + 1540;
+    assert_eq!(plan_of(&source).largest_output_bytes(&source), 2 * pictures * 1250);
+    let files_alone = plan(&source, &ladder, &with(r#"{"packaging":["mp4"]}"#));
+    assert_eq!(files_alone.largest_output_bytes(&source), pictures * 1250);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), 2 * 8000 * 1250 + (64 << 20));
     source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
-    let expected = (8000 + 4355 + 1540 + 3 * 128) * 1250;
+    let expected = (2 * pictures + 4 * 128) * 1250;
     assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), (2 * 8000 + 128) * 1250 + (64 << 20));
     // A header that lies changes nothing.
@@ -188,7 +265,7 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     // Each part is rounded up; nothing overflows.
     let plan = plan_of(&source);
     source.picture = Picture { frames: 1, end_us: 1, ..Picture::default() };
-    assert_eq!(plan.largest_output_bytes(&source), 6);
+    assert_eq!(plan.largest_output_bytes(&source), 10);
     source.picture = Picture { start_us: i64::MIN, end_us: i64::MAX, ..source.picture };
     assert!(plan.largest_output_bytes(&source) > 1 << 62);
     assert!(plan.file_limit_bytes(&source) > 1 << 62);

@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use reelpool_protocol::profile::{Encoder, Quality};
+
+use crate::encoder;
 use crate::error::MediaError;
 
 /// An ffmpeg and an ffprobe that were found and asked.
@@ -17,6 +20,10 @@ pub struct Tools {
     pub version: String,
     /// Whether it can turn HDR into SDR (the filters `zscale` and `tonemap`).
     pub tone_mapping: bool,
+    /// Whether it can encode AV1 (the encoder `libsvtav1`).
+    pub svt_av1: bool,
+    /// Whether it can measure VMAF (the filter `libvmaf`).
+    pub vmaf: bool,
 }
 
 impl Tools {
@@ -36,9 +43,26 @@ impl Tools {
                 return Err(MediaError::FfmpegLacks { program: "ffmpeg", path: ffmpeg, lacks });
             }
         }
+        let svt_av1 = lists(&encoders, encoder::name(Encoder::SvtAv1 { preset: 0, crf: 0 }));
         let filters = ask("ffmpeg", &ffmpeg, "-filters")?;
         let tone_mapping = lists(&filters, "zscale") && lists(&filters, "tonemap");
-        Ok(Self { ffmpeg, ffprobe, version, tone_mapping })
+        let vmaf = lists(&filters, "libvmaf");
+        Ok(Self { ffmpeg, ffprobe, version, tone_mapping, svt_av1, vmaf })
+    }
+
+    /// Whether the encoder and the measure that a profile names are there; else [`MediaError::FfmpegLacks`].
+    pub fn check(&self, encoder: Encoder, quality: Quality) -> Result<(), MediaError> {
+        let lacks = match (encoder, quality) {
+            // x264 is not looked for: without it there are no tools.
+            (Encoder::SvtAv1 { .. }, _) if !self.svt_av1 => {
+                format!("the encoder {}, which AV1 needs", encoder::name(encoder))
+            }
+            (_, Quality::Vmaf) if !self.vmaf => {
+                "the filter libvmaf, which the profile's quality: vmaf needs and Debian's build lacks (ssim needs nothing)".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(MediaError::FfmpegLacks { program: "ffmpeg", path: self.ffmpeg.clone(), lacks })
     }
 }
 

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reelpool_protocol::manifest::MasterInfo;
+use reelpool_protocol::manifest::{MasterInfo, Quality};
 use tokio::time::Instant;
 
 use crate::arguments::{PIECES, SOUND, Share, encode, piece_file};
@@ -17,8 +17,10 @@ use crate::child;
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::Log;
+use crate::loudness;
 use crate::plan::{Fit, Piece, Plan, Planned};
 use crate::progress::{Progress, Sum};
+use crate::quality;
 use crate::source::Source;
 use crate::verify::{self, Found};
 
@@ -47,6 +49,8 @@ pub struct RenditionFile {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+    /// The same below the output folder, such as `720p.mp4`.
+    pub file: String,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -59,6 +63,8 @@ pub struct RenditionFile {
     pub bytes: u64,
     /// Whether it has an audio track.
     pub audio: bool,
+    /// How near it is to its master, where the profile asks for it and it could be measured.
+    pub quality: Option<Quality>,
 }
 
 /// One transcode.
@@ -179,7 +185,10 @@ async fn make(
     let mut decoding = Log::default();
     // A sound that goes along with the picture is not read for itself.
     let alone = plan.grid.pieces.len() > 1 && plan.audio.is_some();
-    if alone && !kept_sound(engine, job, keep).await {
+    let kept = alone && kept_sound(engine, job, keep).await;
+    let levelled = if kept { None } else { loudness::level(engine, job, time.until).await? };
+    let job = &Job { plan: levelled.as_ref().map_or(plan, |(plan, _)| plan), ..*job };
+    if alone && !kept {
         let share = Share { number: 0, piece: Piece::WHOLE, renditions: 0..0, sound: true };
         decoding.extend(make_share(engine, job, &share, time, |_| ()).await?);
         keep.keep(name(SOUND), &job.out_dir.join(SOUND)).await;
@@ -221,9 +230,11 @@ async fn make(
         warnings
             .push(format!("the master is damaged: {} errors while decoding, first {first}", decoding.errors));
     }
-    let (renditions, more) = verify::verify(engine, job, &decoding).await?;
+    warnings.extend(levelled.as_ref().and_then(|(_, note)| note.clone()));
+    let (mut renditions, more) = verify::verify(engine, job, &decoding).await?;
     warnings.extend(more);
-    let companions = companions(engine, job, &renditions, time).await?;
+    warnings.extend(quality::measure(engine, job, time.until, &mut renditions).await);
+    let companions = companions(engine, job, &mut renditions, time).await?;
     progress(sum.end());
     Ok(Transcoded { renditions, companions, warnings, master: job.source.info() })
 }

@@ -65,12 +65,14 @@ pub(crate) async fn verify(
         renditions.push(RenditionFile {
             name: planned.name.clone(),
             path,
+            file: planned.file_name(),
             width: planned.width,
             height: planned.height,
             frames: found.picture.frames,
             duration_ms: found.picture.duration_us() / 1000,
             bytes,
             audio: found.audio,
+            quality: None,
         });
         first.get_or_insert(found);
     }

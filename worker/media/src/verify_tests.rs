@@ -1,16 +1,12 @@
-use reelpool_protocol::Ladder;
+use reelpool_protocol::{Ladder, Profile};
 
 use super::*;
-use crate::plan::{PlanOptions, Preset, plan};
+use crate::plan::{PlanOptions, plan};
 
 /// The plan of a silent 640x360 master of ten seconds at 30 frames a second.
 fn planned() -> Plan {
     let source = crate::plan::tests::master(640, 360);
-    plan(
-        &source,
-        &Ladder::default(),
-        &PlanOptions { preset: Preset::default(), threads: 1, piece_seconds: 60 },
-    )
+    plan(&source, &Ladder::default(), &PlanOptions { profile: Profile::default(), threads: 1 })
 }
 
 /// What ffprobe lists of a file of `frames` frames with a key frame every `grid`.
@@ -66,7 +62,7 @@ fn each_fault_is_found() {
 #[test]
 fn a_sound_that_is_missing_or_late_is_found() {
     let mut plan = planned();
-    plan.audio = Some(crate::plan::AudioPlan { index: 1 });
+    plan.audio = Some(crate::plan::AudioPlan { index: 1, kbps: 128, gain_centidb: 0 });
     let verdict = |found: Found| check(&plan, &plan.renditions[0], &found);
     assert_eq!(verdict(listed(300, 60)), Err("its sound is missing".into()));
     let heard = |start_us| Found { audio: true, audio_start_us: Some(start_us), ..listed(300, 60) };

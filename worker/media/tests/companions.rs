@@ -8,7 +8,7 @@ use std::process::Command;
 
 use reelpool_media::{Companion, KeepNothing, Transcoded};
 use reelpool_protocol::manifest::Role;
-use support::{cheap_plan_in_pieces, engine, job, make, number, streams};
+use support::{announced, cheap_plan_in_pieces, engine, files_below, job, make, number, plan_by, streams};
 
 /// A shot of this length each, which is also what lies between two key frames.
 const SHOT_SECONDS: u32 = 2;
@@ -87,6 +87,46 @@ async fn all_of_it_is_there_and_can_be_read() {
     for playlist in of(&done, Role::HlsPlaylist).into_iter().filter(|one| one.name != "audio.m3u8") {
         let packets = number(&streams(&playlist.path)[0]["nb_read_packets"]);
         assert!((packets - f64::from(SHOTS * SHOT_SECONDS * 25)).abs() < 0.5, "{}: {packets}", playlist.name);
+    }
+}
+
+/// Where nobody wants files, the tracks are the renditions.
+#[tokio::test]
+async fn nothing_is_left_that_was_not_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = shots(folder.path(), "320x180");
+    for (profile, renditions, companions) in [
+        (r#""packaging":["mp4"],"poster":false,"storyboard":false"#, "180p.mp4 90p.mp4", ""),
+        (r#""packaging":["mp4"],"poster":true,"storyboard":false"#, "180p.mp4 90p.mp4", "poster.jpg"),
+        (
+            r#""packaging":["hls"],"poster":false,"storyboard":true"#,
+            "cmaf/180p.mp4 cmaf/90p.mp4",
+            "180p.m3u8 90p.m3u8 cmaf/audio.mp4 audio.m3u8 master.m3u8 sprite_001.jpg storyboard.vtt",
+        ),
+        (
+            r#""packaging":["dash"],"poster":false,"storyboard":false"#,
+            "cmaf/180p.mp4 cmaf/90p.mp4",
+            "cmaf/audio.mp4 manifest.mpd",
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let engine = engine();
+        let source = engine.probe(&input).await.unwrap();
+        let profile = format!(r#"{{"video":{{"preset":"ultrafast"}},{profile}}}"#);
+        let plan = plan_by(&source, "180p,90p", &profile);
+        let job = job(&input, &source, &plan, out.path());
+        let done = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await.unwrap();
+        let names: Vec<_> = done.renditions.iter().map(|one| one.file.as_str()).collect();
+        assert_eq!(names.join(" "), renditions, "{profile}");
+        let names: Vec<_> = done.companions.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names.join(" "), companions, "{profile}");
+        assert_eq!(files_below(out.path()), announced(&done), "{profile}");
+        let planned = plan.file_names(&source).iter().map(|name| out.path().join(name)).collect();
+        assert_eq!(files_below(out.path()), planned, "{profile}");
+        for rendition in &done.renditions {
+            assert_eq!(rendition.bytes, rendition.path.metadata().unwrap().len());
+            assert_eq!(streams(&rendition.path).len(), if rendition.audio { 2 } else { 1 });
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use meter::Meter;
 use reelpool_media::{Engine, KeepNothing, Limits, PlanOptions, RenditionFile, plan};
+use reelpool_protocol::Profile;
 use support::{clip, engine, job, make, whole};
 
 const MIB: u64 = 1 << 20;
@@ -55,7 +56,8 @@ async fn with_little_memory_the_rungs_are_made_one_after_the_other() {
     let meter = Meter::new();
     let engine = meter.on(engine());
     let source = engine.probe(&master).await.unwrap();
-    let options = PlanOptions { preset: "medium".parse().unwrap(), threads: 2, piece_seconds: 60 };
+    let options =
+        PlanOptions { profile: Profile::from_json(r#"{"video":{"preset":"medium"}}"#).unwrap(), threads: 2 };
     let plan = plan(&source, &"720p,540p,360p,240p".parse().unwrap(), &options);
     let mut made = Vec::new();
     let mut peaks = Vec::new();

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use reelpool_media::{Engine, Keep, KeepNothing, MediaError, Plan, Progress, Source, Transcoded};
+use reelpool_media::{
+    Engine, Keep, KeepNothing, MediaError, Plan, PlanOptions, Progress, Source, Transcoded, plan,
+};
+use reelpool_protocol::Profile;
 use support::{announced, cheap_plan_in_pieces, engine, files_below, free_engine, job, make};
 
 /// Pieces of ten seconds, so that clips can be short.
@@ -146,6 +149,33 @@ async fn pieces_come_to_what_one_go_makes() {
             assert!(worst > 25.0, "{name} {}: a frame is {worst} dB away", a.name);
         }
         assert_eq!(files_below(many.path()), announced(&whole_many), "nothing but what is told of");
+    }
+}
+
+#[tokio::test]
+async fn pieces_of_av1_are_joined_by_copying_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = long(folder.path(), "plain.mp4", "30000/1001", "-g 250");
+    let engine = engine();
+    let source = engine.probe(&input).await.unwrap();
+    let mut all = Vec::new();
+    for (piece, pieces) in [(3600, 1), (PIECE, 4)] {
+        let text = format!(r#"{{"video":{{"codec":"av1","preset":"13"}},"chunkSeconds":{piece}}}"#);
+        let options = PlanOptions { profile: Profile::from_json(&text).unwrap(), threads: 2 };
+        let plan = plan(&source, &LADDER.parse().unwrap(), &options);
+        assert_eq!(plan.grid.pieces.len(), pieces);
+        let out = tempfile::tempdir().unwrap();
+        let job = job(&input, &source, &plan, out.path());
+        let done = engine.transcode(&job, &KeepNothing, |_| (), std::future::pending()).await.unwrap();
+        assert_eq!(done.warnings, Vec::<String>::new());
+        all.push((out, done));
+    }
+    for (a, b) in all[0].1.renditions.iter().zip(&all[1].1.renditions) {
+        assert_eq!(frames(&a.path), frames(&b.path), "{}", a.name);
+        assert_eq!((a.frames, a.duration_ms, a.audio), (b.frames, b.duration_ms, b.audio));
+        // Every frame is decoded, from the first piece to the last.
+        let worst = worst_frame(&a.path, &b.path);
+        assert!(worst > 20.0, "{}: a frame is {worst} dB away", a.name);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The job: one master, one ladder.
+//! The job: one master, one ladder, one profile.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ladder::Ladder;
+use crate::profile::Profile;
 
 /// The longest key S3 allows, in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -155,10 +156,13 @@ pub struct JobRequest {
     /// The renditions asked for; `None` leaves it to the worker's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ladder: Option<Ladder>,
+    /// How they are made; `None` leaves it to the worker's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
-/// What makes two requests the same job: the first 128 bits of a SHA-256 over the source's identity and the
-/// ladder, written as 32 hexadecimal digits.
+/// What makes two requests the same job: the first 128 bits of a SHA-256 over the source's identity, the ladder and
+/// what is not the default of the profile, written as 32 hexadecimal digits.
 ///
 /// The identity is bucket, key, and version (or, without versions, entity tag). The version `null` counts as none:
 /// objects written while a bucket's versioning is off share it. Size is not part of the identity: it is told by
@@ -168,9 +172,9 @@ pub struct JobRequest {
 pub struct JobId([u8; 16]);
 
 impl JobId {
-    /// The id of the job that turns `source` into `ladder`.
+    /// The id of the job that turns `source` into `ladder` as `profile` says.
     #[must_use]
-    pub fn of(source: &Source, ladder: &Ladder) -> Self {
+    pub fn of(source: &Source, ladder: &Ladder, profile: &Profile) -> Self {
         let mut hash = Sha256::new();
         // Each part carries its length, so that no two different jobs give the same bytes.
         let mut part = |text: &str| {
@@ -180,6 +184,10 @@ impl JobId {
         part("reelpool job 1");
         source.identity().into_iter().for_each(&mut part);
         part(&ladder.to_string());
+        // Nothing for the default: ids from before there were profiles stay what they are.
+        if let Some(profile) = profile.identity() {
+            part(&profile);
+        }
         let digest = hash.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);

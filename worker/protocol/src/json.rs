@@ -1,11 +1,27 @@
 //! A walk through a JSON document that knows, at each step, the path it has come by.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
 use crate::ladder::excerpt;
 use crate::message::MessageError;
+
+/// How errors name a profile as a whole.
+pub(crate) const PROFILE: &str = "the profile";
+
+/// The path of a field of the object at `path`. Names from outside are cut short.
+pub(crate) fn path_of(path: &str, name: &str) -> String {
+    let name = excerpt(name);
+    if path.is_empty() { name } else { format!("{path}.{name}") }
+}
+
+/// The path of an item of the array at `path`.
+pub(crate) fn path_of_item(path: &str, index: usize) -> String {
+    format!("{path}[{index}]")
+}
 
 /// A value in a document and the path to it, such as `Records[0].s3.object.key`.
 #[derive(Debug, Clone)]
@@ -52,7 +68,7 @@ impl<'v> Node<'v> {
     /// The items of an array.
     pub(crate) fn items(&self) -> Result<impl ExactSizeIterator<Item = Self> + use<'_, 'v>, MessageError> {
         let items = self.value.as_array().ok_or_else(|| self.unexpected("an array"))?;
-        let item = |(i, value)| Self { path: format!("{}[{i}]", self.path), value };
+        let item = |(i, value)| Self { path: path_of_item(&self.path, i), value };
         Ok(items.iter().enumerate().map(item))
     }
 
@@ -73,13 +89,57 @@ impl<'v> Node<'v> {
         }
     }
 
+    /// The fields of an object, whatever their names, with those.
+    pub(crate) fn each(&self) -> Result<Vec<(&'v str, Self)>, MessageError> {
+        let field =
+            |(name, value): (&'v String, _)| (name.as_str(), Self { path: self.path_of(name), value });
+        Ok(self.fields()?.iter().map(field).collect())
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn number<N: TryFrom<i64>>(&self, bounds: &RangeInclusive<i64>) -> Result<N, MessageError> {
+        let expected = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let Value::Number(number) = self.value else { return Err(self.unexpected(&expected())) };
+        let within = number.as_i64().filter(|number| bounds.contains(number));
+        let read = within.and_then(|number| N::try_from(number).ok());
+        read.ok_or_else(|| self.says_wrongly(&expected(), &number.to_string()))
+    }
+
+    /// A string, or the digits of a number as if they were one.
+    pub(crate) fn word(&self, expected: &str) -> Result<Cow<'v, str>, MessageError> {
+        match self.value {
+            Value::String(text) => Ok(text.into()),
+            Value::Number(number) => Ok(number.to_string().into()),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    /// True or false.
+    pub(crate) fn truth(&self) -> Result<bool, MessageError> {
+        const EXPECTED: &str = "true or false";
+        match self.value {
+            Value::Bool(truth) => Ok(*truth),
+            // Told whole: YAML once read `yes` as true.
+            Value::String(text) => Err(self.says_wrongly(EXPECTED, text)),
+            _ => Err(self.unexpected(EXPECTED)),
+        }
+    }
+
+    /// One of a few words.
+    pub(crate) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, MessageError> {
+        let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+        let expected = || format!("one of {}", names.join(", "));
+        let Value::String(text) = self.value else { return Err(self.unexpected(&expected())) };
+        let found = words.iter().find(|(name, _)| name == text).map(|(_, value)| *value);
+        found.ok_or_else(|| self.says_wrongly(&expected(), text))
+    }
+
     /// Refuses fields other than these.
     pub(crate) fn only(&self, known: &'static [&'static str]) -> Result<(), MessageError> {
         match self.fields()?.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(MessageError::UnknownField {
-                path: self.path_of(&excerpt(name)),
-                known: known.join(", "),
-            }),
+            Some(name) => {
+                Err(MessageError::UnknownField { path: self.path_of(name), known: known.join(", ") })
+            }
             None => Ok(()),
         }
     }
@@ -109,6 +169,6 @@ impl<'v> Node<'v> {
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        path_of(&self.path, name)
     }
 }

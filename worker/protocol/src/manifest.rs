@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{JobId, Source};
 use crate::ladder::Ladder;
+use crate::profile::Profile;
+
+mod quality;
+
+pub use quality::{Quality, Score};
 
 /// The version of the manifest's form that this crate writes.
 pub const FORMAT: u32 = 1;
@@ -30,6 +35,9 @@ pub struct Manifest {
     pub source: Source,
     /// The renditions that were asked for.
     pub ladder: Ladder,
+    /// How they were made. The preset may be another than the job's: a worker may have its own.
+    #[serde(default)]
+    pub profile: Profile,
     /// What the master turned out to be.
     pub master: MasterInfo,
     /// The renditions, largest first.
@@ -104,6 +112,9 @@ pub struct Rendition {
     pub sha256: String,
     /// Whether it has an audio track.
     pub audio: bool,
+    /// How near it is to the picture that was given to its encoder, where the profile asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 /// A file beside the renditions.

@@ -15,6 +15,7 @@ use crate::job::{self, JobRequest, Source};
 use crate::json::Node;
 use crate::key;
 use crate::ladder::{Ladder, Rung, excerpt};
+use crate::profile;
 
 pub use error::MessageError;
 
@@ -129,6 +130,9 @@ pub fn job_message(request: &JobRequest) -> String {
     message["source"] = from;
     if let Some(ladder) = &request.ladder {
         message["ladder"] = ladder.rungs().iter().map(Rung::to_string).collect();
+    }
+    if let Some(profile) = &request.profile {
+        message["profile"] = profile.in_message();
     }
     message.to_string()
 }
@@ -251,14 +255,15 @@ fn own_job(root: &Node<'_>) -> Result<Message, MessageError> {
         JOB_FORM => {}
         other => return Err(form.says_wrongly("`job/v1`", other)),
     }
-    root.only(&["reelpool", "source", "ladder"])?;
+    root.only(&["reelpool", "source", "ladder", "profile"])?;
     let from = root.required("source")?;
     from.only(&["bucket", "key", "version", "etag", "size"])?;
     let bucket = from.required("bucket")?;
     let key = from.required("key")?;
     let source = source(&bucket, &key, key.text()?.to_owned(), &from, ["version", "etag", "size"])?;
     let ladder = root.optional("ladder")?.map(|ladder| read_ladder(&ladder)).transpose()?;
-    Ok(Message::Jobs(vec![JobRequest { source, ladder }]))
+    let profile = root.optional("profile")?.map(|profile| profile::named(&profile)).transpose()?;
+    Ok(Message::Jobs(vec![JobRequest { source, ladder, profile }]))
 }
 
 fn read_ladder(list: &Node<'_>) -> Result<Ladder, MessageError> {
@@ -267,7 +272,7 @@ fn read_ladder(list: &Node<'_>) -> Result<Ladder, MessageError> {
     Ladder::try_from(rungs).map_err(|error| list.invalid(&error))
 }
 
-/// The jobs for new objects, each once, with no ladder of their own.
+/// The jobs for new objects, each once, with neither ladder nor profile of their own.
 fn jobs_for(new_objects: Vec<Source>) -> Message {
     if new_objects.is_empty() {
         return Message::Nothing(NothingToDo::NoNewObject);
@@ -278,7 +283,7 @@ fn jobs_for(new_objects: Vec<Source>) -> Message {
     let jobs: Vec<_> = new_objects
         .into_iter()
         .filter(|source| keep(source))
-        .map(|source| JobRequest { source, ladder: None })
+        .map(|source| JobRequest { source, ladder: None, profile: None })
         .collect();
     if jobs.is_empty() { Message::Nothing(NothingToDo::OnlyFolders) } else { Message::Jobs(jobs) }
 }

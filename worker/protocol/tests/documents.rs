@@ -6,13 +6,13 @@ mod common;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
-use common::{any_ladder, any_source};
+use common::{any_ladder, any_profile, any_source};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{self, Companion, MasterInfo, Rendition, Role, Timings};
+use reelpool_protocol::manifest::{self, Companion, MasterInfo, Quality, Rendition, Role, Score, Timings};
 use reelpool_protocol::status::{DrainRequest, JobStatus, Stage, Totals};
 use reelpool_protocol::{JobId, Manifest, Source, WorkerEvent, WorkerState, WorkerStatus};
 use serde::Serialize;
@@ -23,10 +23,17 @@ fn any_job_id() -> impl Strategy<Value = JobId> {
     "[0-9a-f]{32}".prop_map(|text| text.parse().expect("32 digits"))
 }
 
+fn any_quality() -> impl Strategy<Value = Quality> {
+    let score = (0.0..=100.0).prop_map(|score| Score::new(score).expect("in bounds"));
+    (any::<bool>(), score)
+        .prop_map(|(ssim, score)| if ssim { Quality::Ssim(score) } else { Quality::Vmaf(score) })
+}
+
 fn any_rendition() -> impl Strategy<Value = Rendition> {
     let size = (any::<u32>(), any::<u32>());
-    (".*", ".*", size, any::<[u64; 4]>(), "[0-9a-f]{64}", any::<bool>()).prop_map(
-        |(name, path, (width, height), [frames, duration_ms, bytes, bits_per_second], sha256, audio)| {
+    (".*", ".*", size, any::<[u64; 4]>(), "[0-9a-f]{64}", any::<bool>(), option::of(any_quality())).prop_map(
+        |(name, path, (width, height), numbers, sha256, audio, quality)| {
+            let [frames, duration_ms, bytes, bits_per_second] = numbers;
             Rendition {
                 name,
                 path,
@@ -38,6 +45,7 @@ fn any_rendition() -> impl Strategy<Value = Rendition> {
                 bits_per_second,
                 sha256,
                 audio,
+                quality,
             }
         },
     )
@@ -72,8 +80,10 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
         publish_ms,
     });
     let lists = (vec(any_rendition(), 0..4), vec(any_companion(), 0..4), vec(".*", 0..3));
-    (any_job_id(), ".*", ".*", any_source(), any_ladder(), master, lists, timings).prop_map(
-        |(job_id, attempt, worker, source, ladder, master, (renditions, companions, warnings), timings)| {
+    let asked = (any_source(), any_ladder(), any_profile());
+    (any_job_id(), ".*", ".*", asked, master, lists, timings).prop_map(
+        |(job_id, attempt, worker, asked, master, (renditions, companions, warnings), timings)| {
+            let (source, ladder, profile) = asked;
             Manifest {
                 format: manifest::FORMAT,
                 job_id,
@@ -81,6 +91,7 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
                 worker,
                 source,
                 ladder,
+                profile,
                 master,
                 renditions,
                 companions,
@@ -275,6 +286,12 @@ fn the_manifest_keeps_its_form() {
         "format": 1, "job_id": JOB, "attempt": "a1", "worker": "w1",
         "source": { "bucket": "masters", "key": "a/b.mp4", "etag": "e1" },
         "ladder": ["720p", "480p"],
+        "profile": {
+            "video": { "codec": "h264", "preset": "faster", "crf": 22, "maxKbps": {} },
+            "audio": { "kbps": 128 },
+            "packaging": ["mp4", "hls", "dash"], "segmentSeconds": 6, "poster": true, "storyboard": true,
+            "chunkSeconds": 60, "quality": "none",
+        },
         "master": {
             "bytes": 9, "width": 1280, "height": 720, "duration_ms": 1000, "video_codec": "h264", "audio_codec": null,
         },
@@ -288,6 +305,9 @@ fn the_manifest_keeps_its_form() {
     });
     let manifest: Manifest = serde_json::from_value(expected.clone()).unwrap();
     assert_eq!(manifest.source, master());
+    let mut older = expected.clone();
+    older.as_object_mut().unwrap().remove("profile");
+    assert_eq!(serde_json::from_value::<Manifest>(older).unwrap(), manifest);
     assert_eq!(serde_json::to_value(manifest).unwrap(), expected);
 }
 

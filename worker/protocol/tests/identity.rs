@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{any_ladder, any_rungs, any_source};
+use common::{any_ladder, any_profile, any_rungs, any_source};
 use proptest::prelude::*;
-use reelpool_protocol::{JobId, Ladder, Rung, Source};
+use reelpool_protocol::{JobId, Ladder, Profile, Rung, Source};
 
 fn master(version: Option<&str>, etag: Option<&str>) -> Source {
     Source {
@@ -18,7 +18,11 @@ fn master(version: Option<&str>, etag: Option<&str>) -> Source {
 }
 
 fn id(source: &Source) -> String {
-    JobId::of(source, &"480p,720p".parse().unwrap()).to_string()
+    id_as(source, &Profile::default())
+}
+
+fn id_as(source: &Source, profile: &Profile) -> String {
+    JobId::of(source, &"480p,720p".parse().unwrap(), profile).to_string()
 }
 
 #[test]
@@ -27,7 +31,26 @@ fn ids_stay_what_they_are_from_release_to_release() {
     assert_eq!(id(&master(Some("v1"), None)), "2f8cb7022656ea7dec7089ec9ce1897e");
     assert_eq!(id(&master(None, Some("e1"))), "da5610714930b3887524e31d0f344911");
     assert_eq!(id(&master(None, None)), "62b3db666feac2dc4a1d7687e7bbd39f");
+    let as_written = |profile: &str| id_as(&master(None, None), &Profile::from_json(profile).unwrap());
+    // One part more: what is not the default, as JSON without spaces and with names in order.
+    for (profile, id) in PROFILES {
+        assert_eq!(as_written(profile), id, "{profile}");
+    }
 }
+
+const PROFILES: [(&str, &str); 5] = [
+    (
+        r#"{"video":{"codec":"h264","preset":"faster","crf":22},"quality":null}"#,
+        "62b3db666feac2dc4a1d7687e7bbd39f",
+    ),
+    (r#"{"video":{"preset":"veryfast"}}"#, "7201fa3e484a4327fc3893766495f8cb"),
+    (r#"{"video":{"codec":"av1","preset":10,"crf":35,"maxKbps":{}}}"#, "0a91bbd1402b4e638f97bf7f0882bbff"),
+    (r#"{"video":{"maxKbps":{"720p":3000,"1080p":6000}}}"#, "9234b4515732b2e71db3077a4192d397"),
+    (
+        r#"{"packaging":["hls"],"audio":{"loudness":-16},"chunkSeconds":30}"#,
+        "6d1179567be57dbd54b508fa717bd1d2",
+    ),
+];
 
 #[test]
 fn a_version_outweighs_the_entity_tag_unless_it_is_null() {
@@ -46,10 +69,10 @@ fn size_is_not_part_of_the_identity() {
 #[test]
 fn output_keys_stay_within_the_stores_limit() {
     let short = master(None, None);
-    let job = JobId::of(&short, &Ladder::default());
+    let job = JobId::of(&short, &Ladder::default(), &Profile::default());
     assert_eq!(job.output_prefix(&short), format!("in/a ü.mp4/{job}"));
     let long = Source { key: "k".repeat(1024), ..short };
-    let job = JobId::of(&long, &Ladder::default());
+    let job = JobId::of(&long, &Ladder::default(), &Profile::default());
     assert_eq!(job.output_prefix(&long), format!("long-keys/{job}"));
 }
 
@@ -132,7 +155,8 @@ proptest! {
         let twice: Vec<Rung> = shuffled.iter().chain(&rungs).copied().collect();
         let same = Ladder::try_from(twice).unwrap();
         prop_assert_eq!(&ladder, &same);
-        prop_assert_eq!(JobId::of(&source, &ladder), JobId::of(&source, &same));
+        let id = |ladder| JobId::of(&source, ladder, &Profile::default());
+        prop_assert_eq!(id(&ladder), id(&same));
         prop_assert!(ladder.rungs().windows(2).all(|pair| pair[0] > pair[1]));
     }
 
@@ -144,17 +168,19 @@ proptest! {
     }
 
     #[test]
-    fn another_master_or_ladder_is_another_job(
+    fn another_master_ladder_or_profile_is_another_job(
         source in any_source(), which in 0..4_u8, ladder in any_ladder(), other_ladder in any_ladder(),
+        profile in any_profile(), other_profile in any_profile(),
     ) {
-        let id = JobId::of(&source, &ladder);
-        prop_assert_ne!(id, JobId::of(&another(&source, which), &ladder));
-        prop_assert_eq!(id == JobId::of(&source, &other_ladder), ladder == other_ladder);
+        let id = JobId::of(&source, &ladder, &profile);
+        prop_assert_ne!(id, JobId::of(&another(&source, which), &ladder, &profile));
+        prop_assert_eq!(id == JobId::of(&source, &other_ladder, &profile), ladder == other_ladder);
+        prop_assert_eq!(id == JobId::of(&source, &ladder, &other_profile), profile == other_profile);
     }
 
     #[test]
-    fn an_id_comes_back(source in any_source(), ladder in any_ladder()) {
-        let id = JobId::of(&source, &ladder);
+    fn an_id_comes_back(source in any_source(), ladder in any_ladder(), profile in any_profile()) {
+        let id = JobId::of(&source, &ladder, &profile);
         prop_assert_eq!(id.to_string().parse::<JobId>(), Ok(id));
         let json = serde_json::to_string(&id).unwrap();
         prop_assert_eq!(&json, &format!("\"{id}\""));

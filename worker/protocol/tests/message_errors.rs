@@ -190,7 +190,11 @@ fn own_jobs() {
     };
     bad("/reelpool", Some(json!("job/v2")), "reelpool: expected `job/v1`, found `job/v2`");
     bad("/reelpool", Some(json!(1)), "reelpool: expected a string, found a number");
-    bad("/laddder", Some(json!([])), "laddder: unknown field, expected only reelpool, source, ladder");
+    bad(
+        "/laddder",
+        Some(json!([])),
+        "laddder: unknown field, expected only reelpool, source, ladder, profile",
+    );
     bad("/source", None, "source: missing");
     bad("/source", Some(json!("s3://b/k")), "source: expected an object, found a string");
     let misspelt = "source.eTag: unknown field, expected only bucket, key, version, etag, size";
@@ -211,4 +215,12 @@ fn own_jobs() {
     bad("/ladder", Some(json!(["8640p"])), range);
     let thirteen: Vec<_> = (1..=13).map(|i| format!("{}p", i * 100)).collect();
     bad("/ladder", Some(json!(thirteen)), "ladder: a ladder has at most 12 rungs, this one has 13");
+
+    let no_profile = "the name of a built-in profile (h264, fast, av1) or a profile";
+    bad("/profile", Some(json!("best")), &format!("profile: expected {no_profile}, found `best`"));
+    bad("/profile", Some(json!([])), "profile: expected an object, found an array");
+    let crf = "profile.video.crf: expected a whole number from 0 to 51, found `99`";
+    bad("/profile", Some(json!({"video": {"crf": 99}})), crf);
+    let misspelt = "profile.audio.kpbs: unknown field, expected only kbps, loudness";
+    bad("/profile", Some(json!({"audio": {"kpbs": 96}})), misspelt);
 }

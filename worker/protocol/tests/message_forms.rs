@@ -5,7 +5,8 @@ mod common;
 
 use common::fixture;
 use reelpool_protocol::message::{MAX_RECORDS, Message, NothingToDo, job_message, parse, s3_event};
-use reelpool_protocol::{JobRequest, Source};
+use reelpool_protocol::profile::Encoder;
+use reelpool_protocol::{JobRequest, Profile, Source};
 use serde_json::{Value, json};
 
 fn source(
@@ -92,10 +93,21 @@ fn an_own_job_is_read_and_its_ladder_put_in_order() {
     let job = JobRequest {
         source: source("cattube-masters", "cats/a+b (1).mp4", Some(VERSION), Some(ETAG), 1_305_107),
         ladder: Some("720p,480p".parse().unwrap()),
+        profile: None,
     };
     assert_eq!(jobs(fixture("job")), [job]);
-    let least = JobRequest { source: source("masters", "a.mp4", None, None, None), ladder: None };
-    assert_eq!(jobs(fixture("job-least")), [least]);
+    let least =
+        JobRequest { source: source("masters", "a.mp4", None, None, None), ladder: None, profile: None };
+    assert_eq!(jobs(fixture("job-least")), std::slice::from_ref(&least));
+    let named = JobRequest { profile: Profile::built_in("av1"), ..least.clone() };
+    assert_eq!(jobs(fixture("job-named-profile"))[0].profile, named.profile);
+    let own = jobs(fixture("job-profile"))[0].profile.clone().unwrap();
+    assert_eq!(own.encoder(), Encoder::X264 { preset: "medium".parse().unwrap(), crf: 20 });
+    assert_eq!((own.segment_seconds(), own.poster(), own.storyboard()), (4, false, true));
+    // The default on purpose is not what a worker thinks best.
+    let default = JobRequest { profile: Some(Profile::default()), ..least.clone() };
+    assert_eq!(jobs(&job_message(&default)), std::slice::from_ref(&default));
+    assert_ne!(jobs(&job_message(&default)), [least]);
 }
 
 #[test]
@@ -168,20 +180,27 @@ fn what_is_written_looks_as_aws_writes_it() {
     }]});
     assert_eq!(written, expected);
 
-    let request = JobRequest { source: master, ladder: Some("480p 720p".parse().unwrap()) };
+    let ladder = Some("480p 720p".parse().unwrap());
+    let request = JobRequest { source: master, ladder, profile: Profile::built_in("fast") };
     let written: Value = serde_json::from_str(&job_message(&request)).unwrap();
-    let expected = json!({
+    let mut expected = json!({
         "reelpool": "job/v1",
         "source": { "bucket": "masters", "key": "in/some file+ü (1).mp4", "version": "v1", "etag": "e1", "size": 7 },
         "ladder": ["720p", "480p"],
+        "profile": "fast",
     });
+    assert_eq!(written, expected);
+    let own = json!({ "video": { "codec": "av1" }, "segmentSeconds": 4 });
+    let request = JobRequest { profile: Some(Profile::from_value(&own).unwrap()), ..request };
+    let written: Value = serde_json::from_str(&job_message(&request)).unwrap();
+    expected["profile"] = own;
     assert_eq!(written, expected);
 }
 
 #[test]
 fn null_counts_as_absent() {
     let nulls = json!({
-        "reelpool": "job/v1", "ladder": null,
+        "reelpool": "job/v1", "ladder": null, "profile": null,
         "source": { "bucket": "masters", "key": "a.mp4", "version": null, "etag": null, "size": null },
     });
     assert_eq!(parse(&nulls.to_string()), parse(fixture("job-least")));

@@ -57,6 +57,13 @@ fn any_json() -> impl Strategy<Value = Value> {
             Just("source"),
             Just("ladder"),
             Just("720p"),
+            Just("profile"),
+            Just("video"),
+            Just("codec"),
+            Just("av1"),
+            Just("maxKbps"),
+            Just("packaging"),
+            Just("hls"),
             Just("Type"),
             Just("Message"),
             Just("Notification"),
@@ -120,7 +127,7 @@ proptest! {
         let folder = source.key.ends_with('/') && source.size == Some(0);
         prop_assume!(!folder);
         let read = parse(&s3_event(&source, "2026-01-31T12:00:00.000Z"));
-        prop_assert_eq!(read, Ok(Message::Jobs(vec![JobRequest { source, ladder: None }])));
+        prop_assert_eq!(read, Ok(Message::Jobs(vec![JobRequest { source, ladder: None, profile: None }])));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use reelpool_media::MediaError;
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest, Timings};
-use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use reelpool_spool::AttemptDir;
 use tokio::time::Instant;
 
@@ -24,6 +24,10 @@ pub(super) struct InHand {
     pub(super) job_id: JobId,
     pub(super) source: Source,
     pub(super) ladder: Ladder,
+    /// What tells the job from others of the same master and ladder.
+    pub(super) profile: Profile,
+    /// The same as this worker makes it.
+    pub(super) as_made: Profile,
     /// This attempt's name: no other attempt of any worker has it.
     pub(super) attempt: String,
     pub(super) since: Instant,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reelpool_media::{Job, Plan, PlanOptions, Progress, plan};
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{ATTEMPTS, Timings};
+use reelpool_protocol::manifest::{ATTEMPTS, Manifest, Timings};
 use reelpool_protocol::message::{Message, parse};
 use reelpool_protocol::status::Stage;
 use reelpool_protocol::{JobId, JobRequest, Source};
@@ -27,8 +27,6 @@ use crate::store::{Outputs, PutIfAbsent};
 const COMMIT_TRIES: u32 = 5;
 /// How often it is tried to remove what other attempts have left.
 const SWEEP_TRIES: u32 = 5;
-/// About how many seconds of a long master are made at a time, and lost with a worker.
-const PIECE_SECONDS: u32 = 60;
 /// What is kept of the longest hold for publishing, committing and settling.
 const TO_SETTLE: Duration = Duration::from_secs(15 * 60);
 /// The longest that an attempt which is over waits for the store to remove what it left there.
@@ -105,12 +103,18 @@ impl<'a> Steps<'a> {
     async fn claim(&mut self, job: usize, regardless: bool) -> Result<Fact, Failure> {
         let desk = self.desk;
         let request = self.jobs.get(job).cloned();
-        let JobRequest { source, ladder } = request.ok_or_else(|| out_of_order("that job"))?;
+        let JobRequest { source, ladder, profile } = request.ok_or_else(|| out_of_order("that job"))?;
         let ladder = ladder.unwrap_or_else(|| desk.ladder.clone());
+        let (profile, as_made) = match profile {
+            Some(own) => (own.clone(), own),
+            None => (desk.profile.profile().clone(), desk.profile.as_made().clone()),
+        };
         let job = InHand {
-            job_id: JobId::of(&source, &ladder),
+            job_id: JobId::of(&source, &ladder, &profile),
             source,
             ladder,
+            profile,
+            as_made,
             attempt: Uuid::now_v7().simple().to_string(),
             since: Instant::now(),
             timings: Timings::default(),
@@ -134,7 +138,7 @@ impl<'a> Steps<'a> {
         }
         if job.source.version.is_none() && job.source.etag.is_none() {
             job.source = desk.masters.identify(&job.source).await?;
-            job.job_id = JobId::of(&job.source, &job.ladder);
+            job.job_id = JobId::of(&job.source, &job.ladder, &job.profile);
             desk.state.begin_job(job.job_id, &job.attempt, &job.source);
         }
         if committed(&*desk.outputs, job).await?.is_none() {
@@ -217,8 +221,7 @@ impl<'a> Steps<'a> {
         let mut engine = desk.engine.clone();
         let deadline = engine.limits.deadline_for(source.pixels_in_all());
         engine.limits.deadline = Some(may_take.map_or(deadline, |may_take| deadline.min(may_take)));
-        let threads = desk.engine.limits.threads;
-        let options = PlanOptions { preset: desk.preset, threads, piece_seconds: PIECE_SECONDS };
+        let options = PlanOptions { profile: job.as_made.clone(), threads: desk.engine.limits.threads };
         let plan: Plan = plan(source, &job.ladder, &options);
         let out = job.dir()?.join("out");
         tokio::fs::create_dir(&out).await.map_err(|error| local("make the output folder", error))?;
@@ -234,9 +237,9 @@ impl<'a> Steps<'a> {
         let source = job.media.as_ref().ok_or_else(|| out_of_order("a probed master"))?;
         let whole = Job { input: &input, source, plan: &plan, out_dir: &out };
         let made = engine.transcode(&whole, &keep, progress, never).await;
-        let made = made.map_err(|error| Failure::of_media(&error, receives))?;
-        let base = format!("{ATTEMPTS}/{}/", job.attempt);
-        job.made = Some(Made::of(made, base).await.map_err(|error| local("read the renditions", error))?);
+        let transcoded = made.map_err(|error| Failure::of_media(&error, receives))?;
+        let made = Made::of(transcoded, format!("{ATTEMPTS}/{}/", job.attempt)).await;
+        job.made = Some(made.map_err(|error| local("read the renditions", error))?);
         job.timings.transcode_ms = millis(start.elapsed());
         Ok(Fact::Done)
     }
@@ -268,17 +271,18 @@ impl<'a> Steps<'a> {
             worker: desk.state.worker(),
             source: &job.source,
             ladder: &job.ladder,
+            profile: &job.as_made,
             timings: job.timings,
         });
         let text =
             serde_json::to_vec_pretty(&manifest).map_err(|error| local("write the manifest", error))?;
+        let Manifest { renditions, warnings, .. } = manifest;
         // From here on this attempt's outputs may be the outputs, even if the answer is lost.
         job.unclaimed = false;
         let ours = self.write_manifest(&text).await?;
         let job = self.job()?;
         if ours {
-            job.outcome =
-                Some(Outcome::Committed { renditions: manifest.renditions, warnings: manifest.warnings });
+            job.outcome = Some(Outcome::Committed { renditions, warnings });
             return Ok(Fact::Done);
         }
         job.outcome = Some(Outcome::AlreadyDone);

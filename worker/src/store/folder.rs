@@ -164,7 +164,8 @@ impl Outputs for FolderOutputs {
     }
 }
 
-fn failed(error: &SpoolError) -> StoreError {
+/// What a failure of a folder means.
+pub(crate) fn failed(error: &SpoolError) -> StoreError {
     let detail = error.to_string();
     match error {
         SpoolError::NotFound { path } => StoreError::NotFound { what: path.display().to_string() },

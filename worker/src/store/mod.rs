@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reelpool_protocol::Source;
 
+pub(crate) use folder::failed as of_spool;
 pub use folder::{FolderMasters, FolderOutputs};
 pub use s3::{S3Masters, S3Outputs};
 

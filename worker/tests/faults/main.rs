@@ -13,6 +13,7 @@
 mod claims;
 mod fakes;
 mod lives;
+mod profiles;
 mod receiving;
 mod records;
 mod script;

@@ -14,6 +14,7 @@ use reelpool_worker::attempt::Desk;
 use reelpool_worker::events::Events;
 use reelpool_worker::hold::Heartbeat;
 use reelpool_worker::metrics::Metrics;
+use reelpool_worker::profile::OwnProfile;
 use reelpool_worker::queue::{Queue, QueueError, SpoolQueue};
 use reelpool_worker::run::run;
 use reelpool_worker::shutdown::Shutdown;
@@ -23,7 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::fakes::{FakeMasters, FakeOutputs, FakeQueue};
 use crate::script::Script;
-use crate::world::{World, files_below, ladder};
+use crate::world::{World, files_below, ladder, profile};
 
 /// Longer than any worker takes to come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -107,7 +108,7 @@ impl World {
             scratch,
             engine: engine(),
             ladder: ladder(),
-            preset: "ultrafast".parse().unwrap(),
+            profile: OwnProfile::new(profile(), Some("ultrafast".parse().unwrap())).unwrap(),
         };
         Worker { world: Arc::clone(self), desk, setup: setup.clone(), scratch: path }
     }

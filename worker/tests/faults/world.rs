@@ -12,7 +12,7 @@ use reelpool_protocol::claim::{self, FOLDER as CLAIMS};
 use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::manifest::{ATTEMPTS, FILE_NAME, FORMAT, Manifest};
 use reelpool_protocol::message::s3_event;
-use reelpool_protocol::{JobId, Ladder, Source};
+use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use reelpool_spool::{QueueOptions, Redrive};
 use reelpool_worker::hex::hex;
 use serde_json::{Value, json};
@@ -68,6 +68,15 @@ fn clip() -> &'static Path {
 
 pub fn ladder() -> Ladder {
     LADDER.parse().unwrap()
+}
+
+/// The worker's: a file beside the renditions, and no more, so that there are not too many steps to fail.
+pub fn profile() -> Profile {
+    Profile::from_json(r#"{"packaging":["mp4"],"poster":true,"storyboard":false}"#).unwrap()
+}
+
+fn id_of(source: &Source) -> JobId {
+    JobId::of(source, &ladder(), &profile())
 }
 
 impl World {
@@ -192,7 +201,7 @@ impl World {
 
     /// Another worker, of whom nothing more is heard, claims the job of `source` for `holds_for` from now.
     pub fn claim_for_another(&self, source: &Source, holds_for: Duration) -> PathBuf {
-        let prefix = JobId::of(source, &ladder()).output_prefix(source);
+        let prefix = id_of(source).output_prefix(source);
         let path = self.at("outputs").join(claim::key(&prefix, 1));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let holds_for = holds_for.as_millis();
@@ -254,7 +263,7 @@ impl World {
     }
 
     fn job_folder(&self, source: &Source) -> PathBuf {
-        self.at("outputs").join(JobId::of(source, &ladder()).output_prefix(source))
+        self.at("outputs").join(id_of(source).output_prefix(source))
     }
 
     fn manifest_of(&self, source: &Source) -> PathBuf {
@@ -268,7 +277,7 @@ impl World {
         let text = fs::read(&path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
         let Manifest { format, job_id, attempt, ladder: rungs, renditions, .. } = &manifest;
-        if (*format, *job_id, rungs) != (FORMAT, JobId::of(source, &ladder()), &ladder()) {
+        if (*format, *job_id, rungs) != (FORMAT, id_of(source), &ladder()) {
             return Err(problem("the manifest is another job's".to_owned()));
         }
         let names: Vec<_> = renditions.iter().map(|rendition| rendition.name.as_str()).collect();

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use reelpool_protocol::location::FOLDER_BUCKET;
 use reelpool_protocol::message::{job_message, s3_event};
-use reelpool_protocol::{JobRequest, Ladder, Source};
+use reelpool_protocol::{JobRequest, Profile, Source};
 use reelpool_spool::{Queue, Sent, SpoolError};
 
+use super::Defaults;
 use super::settle::Version;
 use super::walk::{Folder, LadderFileError};
 
@@ -21,24 +22,26 @@ pub enum EnqueueError {
     Queue(#[from] SpoolError),
 }
 
-/// Sends the master's event, unless it was sent before for the same ladder: by this run or by an earlier one.
-///
-/// `default_ladder` is that of masters without a ladder file; the workers have it from their command line.
+/// Sends the master's event, unless it was sent before for the same ladder and profile: by this run or by an earlier
+/// one.
 pub fn enqueue(
     folder: &Folder,
     queue: &Queue,
     key: &str,
     version: &Version,
-    default_ladder: &Ladder,
+    defaults: &Defaults,
 ) -> Result<Sent, EnqueueError> {
     let source = source(key, version);
     let ladder = version.ladder.as_ref().map(|_| folder.ladder(key)).transpose()?;
     // Length first, so that no two masters give the same identity.
-    let wanted = ladder.as_ref().unwrap_or(default_ladder);
-    let identity = format!("{FOLDER_BUCKET}/{}:{key}/{}/{wanted}", key.len(), version.etag);
+    let wanted = ladder.as_ref().unwrap_or(&defaults.ladder);
+    let mut identity = format!("{FOLDER_BUCKET}/{}:{key}/{}/{wanted}", key.len(), version.etag);
+    if defaults.profile != Profile::default() {
+        identity = format!("{identity}/{}", defaults.profile.differences());
+    }
     let body = match ladder {
         None => s3_event(&source, &rfc3339(SystemTime::now())),
-        Some(ladder) => job_message(&JobRequest { source, ladder: Some(ladder) }),
+        Some(ladder) => job_message(&JobRequest { source, ladder: Some(ladder), profile: None }),
     };
     Ok(queue.send_once(&identity, &body, Duration::ZERO)?)
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use reelpool_protocol::Ladder;
 use reelpool_protocol::job::printable;
+use reelpool_protocol::{Ladder, Profile};
 use reelpool_spool::{Queue, Sent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -79,9 +79,18 @@ enum Noticed {
     LookAtAll,
 }
 
-/// Starts to watch `folder` and to enqueue into `queue`; `default_ladder` is that of masters without a ladder file.
+/// What is made of masters that say nothing; the workers have it from their command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// The renditions.
+    pub ladder: Ladder,
+    /// How they are made.
+    pub profile: Profile,
+}
+
+/// Starts to watch `folder` and to enqueue into `queue`.
 #[must_use]
-pub fn start(folder: Folder, queue: Arc<Queue>, default_ladder: Ladder) -> MastersWatch {
+pub fn start(folder: Folder, queue: Arc<Queue>, defaults: Defaults) -> MastersWatch {
     let (notices_in, notices) = mpsc::channel(NOTICES);
     let lost = Arc::new(AtomicBool::new(false));
     let watcher = watcher(&folder.root, notices_in, Arc::clone(&lost));
@@ -98,7 +107,7 @@ pub fn start(folder: Folder, queue: Arc<Queue>, default_ladder: Ladder) -> Maste
     let work = Work {
         folder: Arc::new(folder),
         queue,
-        default_ladder,
+        defaults,
         files: Settling::new(closing_is_told),
         started: Instant::now(),
         state: MastersState::default(),
@@ -165,7 +174,7 @@ fn read_event(event: notify::Event) -> Vec<Noticed> {
 struct Work {
     folder: Arc<Folder>,
     queue: Arc<Queue>,
-    default_ladder: Ladder,
+    defaults: Defaults,
     files: Settling,
     started: Instant,
     state: MastersState,
@@ -336,12 +345,12 @@ impl Work {
             }
         }
         let (folder, queue) = (Arc::clone(&self.folder), Arc::clone(&self.queue));
-        let ladder = self.default_ladder.clone();
+        let defaults = self.defaults.clone();
         let sent = tokio::task::spawn_blocking(move || {
             complete
                 .into_iter()
                 .map(|(key, version)| {
-                    let sent = enqueue(&folder, &queue, &key, &version, &ladder);
+                    let sent = enqueue(&folder, &queue, &key, &version, &defaults);
                     (key, version, sent)
                 })
                 .collect::<Vec<_>>()

@@ -33,7 +33,7 @@ fn next_job(queue: &Queue) -> JobRequest {
 async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let (folder, queue) = (folder(dir.path()), queue(dir.path()));
-    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Defaults::default());
     wait_for(&mut watch, |state| state.settled).await;
     fs::write(dir.path().join("cat ü.mp4"), "meow").unwrap();
     fs::create_dir(folder.root.join("sub")).unwrap();
@@ -42,7 +42,7 @@ async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
     assert_eq!(state.refused, 0);
     drop(watch);
 
-    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Defaults::default());
     let state = wait_for(&mut watch, |state| state.settled).await;
     assert_eq!(state.enqueued, 0);
     assert_eq!(queue.counts().unwrap().waiting, 1);
@@ -54,11 +54,27 @@ async fn a_master_that_is_moved_in_is_enqueued_once_over_restarts() {
 }
 
 #[tokio::test]
+async fn another_profile_asks_for_each_master_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, queue) = (folder(dir.path()), queue(dir.path()));
+    fs::write(folder.root.join("a.mp4"), "a").unwrap();
+    let av1 = Defaults { profile: Profile::built_in("av1").unwrap(), ..Defaults::default() };
+    for (defaults, waiting) in
+        [(Defaults::default(), 1), (av1.clone(), 2), (av1, 2), (Defaults::default(), 2)]
+    {
+        let mut watch = start(folder.clone(), Arc::clone(&queue), defaults);
+        wait_for(&mut watch, |state| state.settled).await;
+        assert_eq!(queue.counts().unwrap().waiting, waiting);
+    }
+    assert_eq!(next_job(&queue).profile, None, "the workers have it from their command line");
+}
+
+#[tokio::test]
 async fn a_master_is_not_enqueued_while_it_is_written_and_its_new_content_is_a_new_master() {
     use std::io::Write;
     let dir = tempfile::tempdir().unwrap();
     let (folder, queue) = (folder(dir.path()), queue(dir.path()));
-    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Defaults::default());
     wait_for(&mut watch, |state| state.settled).await;
     let mut file = fs::File::create(folder.root.join("a.mp4")).unwrap();
     file.write_all(b"one").unwrap();
@@ -87,7 +103,7 @@ async fn a_ladder_file_goes_with_its_master_and_a_bad_one_keeps_it_back() {
     {
         fs::write(folder.root.join(name), content).unwrap();
     }
-    let mut watch = start(folder.clone(), Arc::clone(&queue), Ladder::default());
+    let mut watch = start(folder.clone(), Arc::clone(&queue), Defaults::default());
     let state = wait_for(&mut watch, |state| state.settled).await;
     assert_eq!((state.enqueued, state.refused), (1, 1));
     let job = next_job(&queue);

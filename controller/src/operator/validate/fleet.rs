@@ -10,7 +10,7 @@ use reelpool_protocol::{Ladder, Location};
 
 use super::problems::Problems;
 use super::queue::Queues;
-use super::{Defaults, template};
+use super::{Defaults, profile, template};
 use crate::args::LogFormat;
 
 /// The longest that SQS hides a message, in seconds; no job takes longer.
@@ -49,7 +49,9 @@ pub struct WorkerSettings {
     pub endpoint_url: Option<String>,
     /// The renditions of a job that names none; `None`: the worker's own default.
     pub ladder: Option<Ladder>,
-    /// The x264 preset; `None`: the worker's own default.
+    /// How renditions are made, as a worker's `--profile` takes it; `None`: the worker's own default.
+    pub profile: Option<String>,
+    /// The x264 preset; `None`: that of the profile.
     pub preset: Option<Preset>,
     /// How long a worker that is told to stop may take, in seconds.
     pub grace_period: u32,
@@ -87,6 +89,7 @@ fn read_target(spec: &WorkerPoolSpec, target: &TargetRef, problems: &mut Problem
         ("spec.masters", spec.masters.is_some()),
         ("spec.output", spec.output.is_some()),
         ("spec.ladder", !spec.ladder.is_empty()),
+        ("spec.profile", spec.profile.is_some()),
         ("spec.worker", spec.worker.is_some()),
     ];
     for (field, _) in beside.into_iter().filter(|(_, is_set)| *is_set) {
@@ -121,6 +124,7 @@ fn owned(
     }
     let ladder = ladder(&spec.ladder, problems);
     let worker = spec.worker.clone().unwrap_or_default();
+    let profile = spec.profile.as_ref().and_then(|spec| profile::read(spec, worker.preset, problems));
     named(&worker, problems);
     let mut bounded = |field: &str, number: i32, least: u32, most: u32| {
         problems.within(&format!("spec.worker.{field}"), number, least..=most)
@@ -140,6 +144,7 @@ fn owned(
         dead_letter_queue_url: queue.dead_letters.clone(),
         endpoint_url: defaults.endpoint_url.clone(),
         ladder,
+        profile,
         preset: worker.preset,
         grace_period,
         visibility_timeout,

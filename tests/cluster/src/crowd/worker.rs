@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use reelpool_protocol::event::Outcome;
 use reelpool_protocol::status::Stage;
-use reelpool_protocol::{JobId, Ladder, Source as Master};
+use reelpool_protocol::{JobId, Ladder, Profile, Source as Master};
 use reelpool_worker::http::{Served, router};
 use reelpool_worker::metrics::Metrics;
 use reelpool_worker::queue::{Queue, QueueError, Received, SqsQueue};
@@ -206,7 +206,11 @@ impl Worker {
             etag: None,
             size: None,
         };
-        self.state.begin_job(JobId::of(&master, &Ladder::default()), &message.receipt, &master);
+        self.state.begin_job(
+            JobId::of(&master, &Ladder::default(), &Profile::default()),
+            &message.receipt,
+            &master,
+        );
         self.state.stage(Stage::Transcoding);
         if let Some(group) = message.body.strip_prefix(HELD) {
             let mut gate = self.shared.gate.clone();

@@ -91,6 +91,54 @@ fn what_is_wrong_is_named_and_what_to_do_is_said() {
 }
 
 #[test]
+fn what_is_wrong_with_the_profile_is_named() {
+    let profile = |profile: Value| json!({ "profile": profile });
+    let video = |video: Value| json!({"profile": {"video": video}});
+    let preset = "preset must be one of ultrafast, superfast, veryfast, faster, fast, medium, slow, slower and veryslow \
+                  with codec h264, and 0 to 13 with codec av1";
+    let crf = "crf must be from 0 to 51 with codec h264, and from 0 to 63 with codec av1";
+    let alone = "spec.profile.name: Invalid value: name must stand alone";
+    let chunk = "spec.profile.chunkSeconds: Invalid value: chunkSeconds must be at least segmentSeconds";
+    let cases = [
+        (json!({"profile": "av1"}), "spec.profile in body must be of type object"),
+        (profile(json!({"name": "best"})), "supported values: \"h264\", \"fast\", \"av1\""),
+        (profile(json!({"name": "fast", "poster": false})), alone),
+        (profile(json!({"name": "fast", "video": {"crf": 20}})), alone),
+        (profile(json!({"vidio": {}})), "unknown field \"spec.profile.vidio\""),
+        (video(json!({"codec": "hevc"})), "supported values: \"h264\", \"av1\""),
+        (video(json!({"preset": "fastest"})), preset),
+        (video(json!({"preset": 10})), preset),
+        (video(json!({"codec": "av1", "preset": "faster"})), preset),
+        (video(json!({"codec": "av1", "preset": 14})), preset),
+        (video(json!({"codec": "av1", "preset": "14"})), preset),
+        (video(json!({"crf": 52})), crf),
+        (video(json!({"codec": "av1", "crf": 64})), "should be less than or equal to 63"),
+        (video(json!({"crf": -1})), "should be greater than or equal to 0"),
+        (video(json!({"maxKbps": {"HD": 8000}})), "maxKbps must name rungs"),
+        (video(json!({"maxKbps": {"720p": 49}})), "should be greater than or equal to 50"),
+        (profile(json!({"audio": {"kbps": 513}})), "should be less than or equal to 512"),
+        (profile(json!({"audio": {"loudness": -4}})), "should be less than or equal to -5"),
+        (profile(json!({"packaging": []})), "should have at least 1 items"),
+        (profile(json!({"packaging": ["webm"]})), "supported values: \"mp4\", \"hls\", \"dash\""),
+        (profile(json!({"packaging": ["mp4", "mp4"]})), "Duplicate value"),
+        (profile(json!({"segmentSeconds": 31})), "should be less than or equal to 30"),
+        (profile(json!({"chunkSeconds": 9})), "should be greater than or equal to 10"),
+        (profile(json!({"chunkSeconds": 10, "segmentSeconds": 12})), chunk),
+        (profile(json!({"poster": "yes"})), "spec.profile.poster in body must be of type boolean"),
+        (profile(json!({"quality": "psnr"})), "supported values: \"none\", \"ssim\", \"vmaf\""),
+        (
+            json!({"profile": {"name": "av1"}, "worker": {"preset": "slow"}}),
+            "spec.worker.preset: Invalid value: worker.preset must not be set beside a profile that encodes AV1",
+        ),
+        (
+            json!({"profile": {"video": {"codec": "av1"}}, "worker": {"preset": "slow"}}),
+            "spec.worker.preset: Invalid value: worker.preset must not be set beside a profile that encodes AV1",
+        ),
+    ];
+    all_refused(&cases);
+}
+
+#[test]
 fn what_is_wrong_with_the_workers_is_named_too() {
     let cases = [
         (json!({"worker": {"image": "a b"}}), "image must be the name of an image, without spaces"),
@@ -147,6 +195,10 @@ fn beside_a_target_nothing_is_said_of_workers() {
             "spec.output: Forbidden: output must not be set beside targetRef",
         ),
         (json!({"ladder": ["720p"]}), "spec.ladder: Forbidden: ladder must not be set beside targetRef"),
+        (
+            json!({"profile": {"name": "fast"}}),
+            "spec.profile: Forbidden: profile must not be set beside targetRef",
+        ),
         (json!({"worker": {}}), "spec.worker: Forbidden: worker must not be set beside targetRef"),
     ] {
         let said = refused(&both(change));

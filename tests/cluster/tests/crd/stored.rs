@@ -64,6 +64,17 @@ fn what_is_good_is_taken() {
         json!({"queue": {"sqs": {"queueURL": "http://127.0.0.1:4566/000000000000/masters"}}}),
         json!({"queue": {"sqs": {"deadLetterQueueURL": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead.fifo"}}}),
         json!({"scaling": {"target": {"drainWithinSeconds": 604_800}, "scaleOut": {"maxStep": 1}, "scaleIn": {"maxStep": 1, "zeroAfterSeconds": 0}}}),
+        json!({"profile": {}}),
+        json!({"profile": {"name": "av1"}, "worker": {}}),
+        json!({"profile": {"name": "fast"}, "worker": {"preset": "ultrafast"}}),
+        json!({"profile": {
+            "video": {"codec": "av1", "preset": 13, "crf": 63, "maxKbps": {"2160p": 100_000, "90p": 50}},
+            "audio": {"kbps": 32, "loudness": -70},
+            "packaging": ["dash", "mp4"], "segmentSeconds": 30, "poster": false, "storyboard": false,
+            "chunkSeconds": 30, "quality": "vmaf",
+        }}),
+        json!({"profile": {"video": {"codec": "av1", "preset": "0"}}}),
+        json!({"profile": {"video": {"preset": "placebo", "crf": 51}}}),
         json!({"worker": {
             "image": "registry.example.com:5000/worker@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             "imagePullSecrets": [{"name": "a"}, {"name": "b"}],

@@ -12,7 +12,7 @@ fn each_wrong_manifest_is_refused_with_words_that_help() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/crd/wrong");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files.len(), 10);
+    assert_eq!(files.len(), 11);
     // Nobody else's pools have these names here.
     let _ = plane().kubectl(&["create", "namespace", "mistakes"]).ok();
     for path in files {

@@ -1,14 +1,20 @@
+use reelpool_protocol::Profile;
+
 use super::*;
 use crate::plan::tests::{master, timed};
-use crate::plan::{AudioPlan, Piece, PlanOptions, Preset, ToneMap, plan};
+use crate::plan::{AudioPlan, Piece, PlanOptions, ToneMap, plan};
 use crate::sniff::Container;
 use crate::source::{Audio, Transfer};
 
 const WHOLE: Share = Share { number: 0, piece: Piece::WHOLE, renditions: 0..9, sound: true };
 
 fn planned(source: &Source, ladder: &str, preset: &str) -> Plan {
-    let preset: Preset = preset.parse().unwrap();
-    plan(source, &ladder.parse().unwrap(), &PlanOptions { preset, threads: 2, piece_seconds: 60 })
+    by(source, ladder, &format!(r#"{{"video":{{"preset":"{preset}"}}}}"#))
+}
+
+fn by(source: &Source, ladder: &str, profile: &str) -> Plan {
+    let profile = Profile::from_json(profile).unwrap();
+    plan(source, &ladder.parse().unwrap(), &PlanOptions { profile, threads: 2 })
 }
 
 fn text(plan: &Plan, source: &Source, share: &Share) -> String {
@@ -26,9 +32,9 @@ const HEAD: &str =
 fn rendition(i: u32, preset: &str, kbps: u32, apart: u32, file: &str) -> String {
     let twice = kbps * 2;
     format!(
-        "\n-map\n[v{i}]\n-c:v\nlibx264\n-preset\n{preset}\n-crf\n22\n-maxrate\n{kbps}k\n-bufsize\n{twice}k\n-threads\n2
+        "\n-map\n[v{i}]\n-c:v\nlibx264\n-preset\n{preset}\n-crf\n22\n-profile:v\nhigh\n-sc_threshold\n0\n-maxrate\n{kbps}k\n-bufsize\n{twice}k\n-threads\n2
 -g\n{apart}\n-keyint_min\n{apart}\n-force_key_frames\nexpr:not(mod(n,{apart}))
--sc_threshold\n0\n-profile:v\nhigh\n-pix_fmt\nyuv420p\n-fps_mode\npassthrough
+-pix_fmt\nyuv420p\n-fps_mode\npassthrough
 -map_metadata\n-1\n-map_chapters\n-1\n-f\nmp4\npieces/{file}"
     )
 }
@@ -103,6 +109,35 @@ fn a_piece_is_read_from_before_its_first_frame_and_counted_off() {
 }
 
 #[test]
+fn a_profile_says_encoder_quality_and_rates() {
+    let profile =
+        r#"{"video":{"codec":"av1","preset":"4","crf":0,"maxKbps":{"360p":900}},"audio":{"kbps":96}}"#;
+    let source = busy();
+    let plan = Plan { threads: 16, ..by(&source, "360p", profile) };
+    let args = text(&plan, &source, &WHOLE);
+    let picture = "\n-c:v\nlibsvtav1\n-preset\n4\n-svtav1-params\ncrf=0:lp=6:scd=0\n-maxrate\n900k\n-bufsize\n1800k\n\
+-threads\n16\n-g\n120\n-keyint_min\n120\n-force_key_frames\nexpr:not(mod(n,120))\n-pix_fmt\nyuv420p\n";
+    assert!(args.contains(picture) && args.contains("\n-c:a\naac\n-b:a\n96k\n"), "{args}");
+    let args = text(&by(&source, "360p", r#"{"video":{"crf":18}}"#), &source, &WHOLE);
+    assert!(args.contains("\n-c:v\nlibx264\n-preset\nfaster\n-crf\n18\n"), "{args}");
+}
+
+#[test]
+fn a_gain_is_applied_to_the_sound_as_it_is_encoded() {
+    let source = busy();
+    let mut plan = planned(&source, "360p", "medium");
+    let table = [(0, ""), (725, ",volume=7.25dB"), (-50, ",volume=-0.50dB")];
+    for (gain_centidb, volume) in table {
+        plan.audio = plan.audio.map(|audio| AudioPlan { gain_centidb, ..audio });
+        let shape = if volume.is_empty() { "" } else { AS_ENCODED };
+        let comma = if volume.is_empty() { "" } else { "," };
+        let expected = format!("aresample=async=1000:first_pts=0{comma}{shape}{volume}\n-map_metadata");
+        let args = text(&plan, &source, &WHOLE);
+        assert!(args.contains(&expected), "{args}");
+    }
+}
+
+#[test]
 fn the_sound_alone_needs_no_graph() {
     let source = busy();
     let plan = planned(&source, "360p", "medium");
@@ -119,7 +154,7 @@ fn a_clock_that_jumps_is_set_right_by_ffmpeg() {
     let mut source = busy();
     (source.container, source.picture.clock_breaks) = (Container::MpegTs, 2);
     let plan = planned(&source, "360p", "medium");
-    assert_eq!(plan.audio, Some(AudioPlan { index: 4 }));
+    assert_eq!(plan.audio, Some(AudioPlan { index: 4, kbps: 128, gain_centidb: 0 }));
     let args = text(&plan, &source, &WHOLE);
     assert!(!args.contains("-copyts"), "{args}");
     // ffmpeg counts from the start of the file.

@@ -9,8 +9,8 @@ use crate::package::{cmaf, layout};
 use crate::plan::{Plan, Planned};
 
 /// The arguments of the ffmpeg that makes the finished files of `plan` from its pieces, which all are there: of each
-/// rendition a [`list`] where there is more than one piece. Each rendition becomes a file with the sound, and a track
-/// of its own for HLS and DASH, as the sound does.
+/// rendition a [`list`] where there is more than one piece. Each rendition becomes a file with the sound, which is
+/// what is verified, and a track of its own for HLS and DASH where those are asked for, as the sound does.
 #[must_use]
 pub fn join(plan: &Plan) -> Vec<OsString> {
     let mut args = Args::default();
@@ -36,9 +36,11 @@ pub fn join(plan: &Plan) -> Vec<OsString> {
         }
         args.add("-c copy -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4");
         args.0.push(rendition.file_name().into());
-        args.0.extend(cmaf::video(&format!("{i}:v"), layout::track(&rendition.name).as_ref()));
+        if plan.has_tracks() {
+            args.0.extend(cmaf::video(&format!("{i}:v"), layout::track(&rendition.name).as_ref()));
+        }
     }
-    if plan.audio.is_some() {
+    if plan.audio.is_some() && plan.has_tracks() {
         let sound = format!("{}:a", plan.renditions.len());
         let fragment = Duration::from_micros(plan.grid.time_us(plan.grid.key_every.into()));
         args.0.extend(cmaf::audio(&sound, fragment, layout::track(layout::AUDIO).as_ref()));
@@ -71,6 +73,8 @@ fn list_file(rendition: &Planned) -> String {
 mod tests {
     use std::path::Path;
 
+    use reelpool_protocol::Profile;
+
     use super::*;
     use crate::plan::tests::master;
     use crate::plan::{AudioPlan, PlanOptions, plan};
@@ -80,7 +84,8 @@ mod tests {
     }
 
     fn options(piece_seconds: u32) -> PlanOptions {
-        PlanOptions { preset: crate::plan::Preset::default(), threads: 1, piece_seconds }
+        let profile = format!(r#"{{"chunkSeconds":{piece_seconds}}}"#);
+        PlanOptions { profile: Profile::from_json(&profile).unwrap(), threads: 1 }
     }
 
     const HEAD: &str =
@@ -95,7 +100,7 @@ mod tests {
     #[test]
     fn one_piece_is_read_as_it_is() {
         let mut plan = plan(&master(640, 360), &"360p,180p".parse().unwrap(), &options(60));
-        plan.audio = Some(AudioPlan { index: 1 });
+        plan.audio = Some(AudioPlan { index: 1, kbps: 128, gain_centidb: 0 });
         let one = "-protocol_whitelist file -format_whitelist mov -i file:pieces";
         let sound = cmaf::audio("2:a", Duration::from_secs(2), Path::new("cmaf/audio.mp4"));
         let expected = format!(

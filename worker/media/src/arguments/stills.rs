@@ -9,7 +9,7 @@ use crate::plan::{Plan, Stills};
 /// Of so many key frames, the poster is the one that is most like the others: neither black nor a flash.
 const POSTER_OUT_OF: u32 = 5;
 
-/// The arguments of the ffmpeg that makes poster and sprite sheets from the finished renditions of `plan`. Only key
+/// The arguments of the ffmpeg that makes poster and sprite sheets, whichever `plan` has, from its finished renditions. Only key
 /// frames are decoded, where the decoder can leave out the rest.
 #[must_use]
 pub fn stills(plan: &Plan, stills: &Stills) -> Vec<OsString> {
@@ -24,23 +24,32 @@ pub fn stills(plan: &Plan, stills: &Stills) -> Vec<OsString> {
         let name = plan.renditions.get(index).map(|rendition| format!("file:{}", rendition.file_name()));
         args.pairs(&[("-i", &name.unwrap_or_default())]);
     };
-    read(stills.poster_from, stills.poster_at_us);
-    read(stills.sheets_from, 0);
+    let (poster, storyboard) = (plan.profile.poster(), plan.profile.storyboard());
+    if poster {
+        read(stills.poster_from, stills.poster_at_us);
+    }
+    if storyboard {
+        read(stills.sheets_from, 0);
+    }
     let jpeg = "out_range=pc,format=yuvj420p";
-    args.add("-map 0:v");
-    args.pairs(&[("-vf", &format!("select=key,thumbnail={POSTER_OUT_OF},scale={jpeg}"))]);
-    // Reading begins at a key frame before the moment asked for: what comes has times below zero.
-    args.add("-fps_mode passthrough -frames:v 1 -q:v 3 -map_metadata -1 -f image2 -update 1");
-    args.add(layout::POSTER);
-    let board = &stills.board;
-    let taken = format!(
-        "select=key,select=not(mod(n\\,{})),scale={}:{}:{jpeg},tile={}x{}",
-        stills.every_keys, board.width, board.height, board.columns, board.rows
-    );
-    args.add("-map 1:v");
-    args.pairs(&[("-vf", &taken)]);
-    args.add("-fps_mode passthrough -q:v 4 -map_metadata -1 -f image2");
-    args.add(layout::SHEETS);
+    if poster {
+        args.add("-map 0:v");
+        args.pairs(&[("-vf", &format!("select=key,thumbnail={POSTER_OUT_OF},scale={jpeg}"))]);
+        // Reading begins at a key frame before the moment asked for: what comes has times below zero.
+        args.add("-fps_mode passthrough -frames:v 1 -q:v 3 -map_metadata -1 -f image2 -update 1");
+        args.add(layout::POSTER);
+    }
+    if storyboard {
+        let board = &stills.board;
+        let taken = format!(
+            "select=key,select=not(mod(n\\,{})),scale={}:{}:{jpeg},tile={}x{}",
+            stills.every_keys, board.width, board.height, board.columns, board.rows
+        );
+        args.add(&format!("-map {}:v", u8::from(poster)));
+        args.pairs(&[("-vf", &taken)]);
+        args.add("-fps_mode passthrough -q:v 4 -map_metadata -1 -f image2");
+        args.add(layout::SHEETS);
+    }
     args.0
 }
 

@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
+use reelpool_protocol::profile::Encoder;
+
 use super::{Plan, Planned};
+use crate::encoder;
 use crate::source::{Source, Transfer};
 
 const MIB: u64 = 1 << 20;
@@ -25,6 +28,11 @@ const WAITING_HALF_BYTES: u64 = 9;
 const ENCODED_FRAMES: u64 = 8;
 /// Half bytes a pixel that one more thread of an encoder takes.
 const ENCODER_THREAD_HALF_BYTES: u64 = 26;
+/// Bytes a pixel that SVT-AV1 takes for each thread that it is told of.
+const AV1_BYTES: u64 = 300;
+/// What it takes for each of these whatever the size: for one, it starts twenty threads and more, and all that their
+/// stacks may grow to counts.
+const AV1_STACKS: u64 = 380 * MIB;
 /// Bytes a pixel of tone-mapping: several frames of three planes of 32 bits.
 const TONE_MAP_BYTES: u64 = 60;
 /// A limit leaves room for masters of another kind than those that were measured.
@@ -61,7 +69,8 @@ impl Plan {
     /// Memory that one ffmpeg takes that decodes the master and makes `renditions` (indices of this plan's, those
     /// that there are) with `threads` threads, in bytes. Saturating.
     ///
-    /// An upper bound, by what ffmpeg 5.1 with x264 took for masters of 1080p and 4K with one to eight threads.
+    /// An upper bound, by what ffmpeg 5.1 took for masters of 1080p and 4K: with x264 and one to eight threads, with
+    /// SVT-AV1 1.4 and one or two.
     #[must_use]
     pub fn memory_estimate(&self, source: &Source, renditions: Range<usize>, threads: u32) -> u64 {
         let threads = u64::from(threads.max(1));
@@ -69,12 +78,20 @@ impl Plan {
         let pixels = u64::from(source.video.width).saturating_mul(u64::from(source.video.height));
         let deep = if source.video.transfer == Transfer::Sdr { 1 } else { 2 };
         let decoded = pixels.saturating_mul(3 * (DECODED_FRAMES + threads) * deep) / 2;
-        let encoded: u64 = made.iter().map(padded_pixels).fold(0, u64::saturating_add);
-        let half_bytes =
-            WAITING_HALF_BYTES * waiting(self.preset.name()) + ENCODER_THREAD_HALF_BYTES * threads;
-        let encoded = encoded.saturating_mul(half_bytes) / 2;
-        let largest = made.first().filter(|_| self.tone_map.is_some()).map_or(0, Planned::pixels);
+        let padded: u64 = made.iter().map(padded_pixels).fold(0, u64::saturating_add);
         let encoders = made.len() as u64;
+        let encoded = match self.encoder {
+            Encoder::X264 { preset, .. } => {
+                let half_bytes =
+                    WAITING_HALF_BYTES * waiting(preset.name()) + ENCODER_THREAD_HALF_BYTES * threads;
+                padded.saturating_mul(half_bytes) / 2
+            }
+            Encoder::SvtAv1 { .. } => {
+                let parallel = threads.min(u64::from(encoder::MOST_PARALLEL_AV1));
+                padded.saturating_mul(AV1_BYTES * parallel).saturating_add(encoders * AV1_STACKS * parallel)
+            }
+        };
+        let largest = made.first().filter(|_| self.tone_map.is_some()).map_or(0, Planned::pixels);
         [decoded, encoded, largest.saturating_mul(TONE_MAP_BYTES)]
             .into_iter()
             .fold(BASE + threads * (PER_THREAD + encoders * PER_ENCODER_THREAD), u64::saturating_add)

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
-use reelpool_protocol::Ladder;
+use reelpool_protocol::profile::Preset;
+use reelpool_protocol::{Ladder, Profile};
 
 use super::*;
 use crate::plan::tests::master;
@@ -9,7 +10,12 @@ const LADDER: &str = "2160p,1440p,1080p,720p,480p,360p";
 
 fn planned(width: u32, height: u32, ladder: &str, preset: &str, threads: u32) -> (Source, Plan) {
     let source = master(width, height);
-    let options = PlanOptions { preset: preset.parse().unwrap(), threads, piece_seconds: 60 };
+    let profile = if preset.parse::<u8>().is_ok() {
+        format!(r#"{{"video":{{"codec":"av1","preset":"{preset}"}}}}"#)
+    } else {
+        format!(r#"{{"video":{{"preset":"{preset}"}}}}"#)
+    };
+    let options = PlanOptions { profile: Profile::from_json(&profile).unwrap(), threads };
     let plan = plan(&source, &ladder.parse::<Ladder>().unwrap(), &options);
     (source, plan)
 }
@@ -50,6 +56,11 @@ fn what_was_measured_is_within_the_estimate() {
         ((3840, 2160), LADDER, "medium", 1, 3166),
         ((3840, 2160), LADDER, "medium", 3, 3962),
         ((3840, 2160), "2160p", "medium", 1, 1612),
+        // AV1.
+        ((1920, 1080), "1080p", "10", 1, 583 + 90),
+        ((1920, 1080), "1080p", "10", 2, 1437 + 90),
+        ((1280, 720), "720p", "10", 1, 387 + 40),
+        ((1280, 720), "720p", "10", 2, 1049 + 40),
     ];
     let mut wrong = Vec::new();
     for ((width, height), ladder, preset, threads, measured) in table {
@@ -110,9 +121,9 @@ proptest! {
     #[test]
     fn every_rendition_is_made_once_and_more_memory_is_never_worse(
         width in 2_u32..8000, height in 2_u32..8000, threads in 1_u32..64, limit in 0_u64..20_000, more in 0_u64..20_000,
-        preset in 0..crate::plan::Preset::NAMES.len(),
+        preset in 0..Preset::NAMES.len(),
     ) {
-        let (source, plan) = planned(width, height, LADDER, crate::plan::Preset::NAMES[preset], threads);
+        let (source, plan) = planned(width, height, LADDER, Preset::NAMES[preset], threads);
         let fit = plan.fit(&source, Some(limit * MIB));
         prop_assert!((1..=threads).contains(&fit.threads));
         let made: Vec<usize> = fit.passes.iter().cloned().flatten().collect();

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use reelpool_protocol::manifest::Role;
+use reelpool_protocol::profile::Packaging;
 use tokio::task::spawn_blocking;
 
 use super::watch::{Work, run};
@@ -12,12 +13,10 @@ use crate::arguments::{join, list, stills};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::package::{PackageError, Presentation, Rung, Track, TrackError, dash, hls, layout};
-use crate::plan::{Grid, Planned, Stills};
+use crate::plan::{Plan, Planned, Stills};
 
 /// Joining copies bytes: a few buffers.
 const JOIN_MEMORY: u64 = 1 << 30;
-/// About how long the segments of HLS are, in seconds: what Apple's authoring specification recommends.
-const SEGMENT_SECONDS: u32 = 6;
 /// JPEG's first and last two bytes.
 const JPEG_ENDS: [[u8; 2]; 2] = [[0xFF, 0xD8], [0xFF, 0xD9]];
 
@@ -39,10 +38,13 @@ pub(super) async fn put_together(engine: &Engine, job: &Job<'_>, time: Time) -> 
             write(&job.out_dir.join(name), text).await?;
         }
     }
-    let tracks = job.out_dir.join(layout::TRACKS);
-    tokio::fs::create_dir_all(&tracks).await.map_err(|source| MediaError::io("make", &tracks, source))?;
+    if job.plan.has_tracks() {
+        let folder = job.out_dir.join(layout::TRACKS);
+        let failed = |source| MediaError::io("make", &folder, source);
+        tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
+    }
     let mut files: Vec<String> = job.plan.renditions.iter().map(Planned::file_name).collect();
-    files.extend(job.plan.renditions.iter().map(|rendition| layout::track(&rendition.name)));
+    files.extend(job.plan.tracks().into_iter().map(layout::track));
     let work = Work {
         args: join(job.plan),
         files,
@@ -55,25 +57,42 @@ pub(super) async fn put_together(engine: &Engine, job: &Job<'_>, time: Time) -> 
     run(engine, job, work, |_| ()).await.map(drop)
 }
 
-/// Makes playlists, poster and storyboard of finished `renditions`.
+/// Makes playlists, poster and storyboard of finished `renditions`, whichever are asked for. Where renditions are not,
+/// their tracks take their place.
 pub(super) async fn companions(
     engine: &Engine,
     job: &Job<'_>,
-    renditions: &[RenditionFile],
+    renditions: &mut [RenditionFile],
     time: Time,
 ) -> Result<Vec<Companion>, MediaError> {
+    let plan = job.plan;
     let frames = renditions.first().map_or(0, |rendition| rendition.frames);
-    let mut companions = playlists(job, frames).await?;
-    companions.extend(pictures(engine, job, frames, time).await?);
+    let mut companions = Vec::new();
+    if plan.has_tracks() {
+        companions.extend(playlists(job, frames).await?);
+    }
+    if plan.profile.poster() || plan.profile.storyboard() {
+        companions.extend(pictures(engine, job, frames, time).await?);
+    }
+    if !plan.has_files() {
+        for rendition in renditions {
+            let file = layout::track(&rendition.name);
+            companions.retain(|companion| companion.name != file);
+            let failed = |source| MediaError::io("remove", &rendition.path, source);
+            tokio::fs::remove_file(&rendition.path).await.map_err(failed)?;
+            let path = job.out_dir.join(&file);
+            let metadata = tokio::fs::metadata(&path).await;
+            rendition.bytes = metadata.map_err(|source| MediaError::io("look at", &path, source))?.len();
+            (rendition.path, rendition.file, rendition.audio) = (path, file, false);
+        }
+    }
     Ok(companions)
 }
 
 /// Reads the tracks and writes the playlists of HLS and DASH.
 async fn playlists(job: &Job<'_>, frames: u64) -> Result<Vec<Companion>, MediaError> {
-    let names: Vec<String> = job.plan.renditions.iter().map(|rendition| rendition.name.clone()).collect();
-    let (out_dir, grid, has_sound) =
-        (job.out_dir.to_owned(), job.plan.grid.clone(), job.plan.audio.is_some());
-    let presented = spawn_blocking(move || present(&out_dir, names, has_sound, &grid, frames)).await;
+    let (out_dir, plan) = (job.out_dir.to_owned(), job.plan.clone());
+    let presented = spawn_blocking(move || present(&out_dir, &plan, frames)).await;
     let failed = |error: String| MediaError::VerificationFailed {
         name: "the presentation for HLS and DASH".to_owned(),
         detail: error,
@@ -83,11 +102,17 @@ async fn playlists(job: &Job<'_>, frames: u64) -> Result<Vec<Companion>, MediaEr
     let mut made = Vec::new();
     for packaged in presentation.tracks() {
         made.push((Role::Track, layout::track(&packaged.name), None));
-        let text = hls::media(&presentation, packaged);
-        made.push((Role::HlsPlaylist, layout::playlist(&packaged.name), Some(text)));
+        if job.plan.has(Packaging::Hls) {
+            let text = hls::media(&presentation, packaged);
+            made.push((Role::HlsPlaylist, layout::playlist(&packaged.name), Some(text)));
+        }
     }
-    made.push((Role::Hls, layout::MASTER.to_owned(), Some(hls::master(&presentation))));
-    made.push((Role::Dash, layout::MPD.to_owned(), Some(dash::mpd(&presentation))));
+    if job.plan.has(Packaging::Hls) {
+        made.push((Role::Hls, layout::MASTER.to_owned(), Some(hls::master(&presentation))));
+    }
+    if job.plan.has(Packaging::Dash) {
+        made.push((Role::Dash, layout::MPD.to_owned(), Some(dash::mpd(&presentation))));
+    }
     let mut companions = Vec::new();
     for (role, name, text) in made {
         let path = job.out_dir.join(&name);
@@ -99,14 +124,8 @@ async fn playlists(job: &Job<'_>, frames: u64) -> Result<Vec<Companion>, MediaEr
     Ok(companions)
 }
 
-/// The tracks in `folder`, each with the fragments that a picture of `frames` frames on `grid` has.
-fn present(
-    folder: &Path,
-    names: Vec<String>,
-    has_sound: bool,
-    grid: &Grid,
-    frames: u64,
-) -> Result<Presentation, String> {
+/// The tracks in `folder`, each with the fragments that a picture of `frames` frames has on the plan's grid.
+fn present(folder: &Path, plan: &Plan, frames: u64) -> Result<Presentation, String> {
     let read = |name: &str| {
         let track = File::open(folder.join(layout::track(name)))
             .map_err(TrackError::Io)
@@ -114,16 +133,17 @@ fn present(
         track.map_err(|error| format!("{name}: {error}"))
     };
     let mut rungs = Vec::new();
-    for name in names {
-        let track = read(&name)?;
-        let due = frames.div_ceil(u64::from(grid.key_every.max(1)));
+    let due = frames.div_ceil(u64::from(plan.grid.key_every.max(1)));
+    for Planned { name, .. } in &plan.renditions {
+        let track = read(name)?;
         if track.fragments.len() as u64 != due {
             return Err(format!("{name}: {} fragments instead of {due}", track.fragments.len()));
         }
-        rungs.push(Rung { name, rate: grid.rate, track });
+        rungs.push(Rung { name: name.clone(), rate: plan.grid.rate, track });
     }
-    let sound = has_sound.then(|| read(layout::AUDIO)).transpose()?;
-    Presentation::new(rungs, sound, SEGMENT_SECONDS).map_err(|error: PackageError| error.to_string())
+    let sound = plan.audio.as_ref().map(|_| read(layout::AUDIO)).transpose()?;
+    let seconds = plan.profile.segment_seconds();
+    Presentation::new(rungs, sound, seconds).map_err(|error: PackageError| error.to_string())
 }
 
 /// Takes poster and storyboard.
@@ -133,11 +153,10 @@ async fn pictures(
     frames: u64,
     time: Time,
 ) -> Result<Vec<Companion>, MediaError> {
-    let plan = Stills::of(job.plan, frames);
-    let sheets = (1..=plan.board.sheets()).map(|number| (Role::Sprite, layout::sheet(number)));
-    let pictures: Vec<_> = [(Role::Poster, layout::POSTER.to_owned())].into_iter().chain(sheets).collect();
+    let taken = Stills::of(job.plan, frames);
+    let pictures = job.plan.pictures(frames);
     let work = Work {
-        args: stills(job.plan, &plan),
+        args: stills(job.plan, &taken),
         files: pictures.iter().map(|(_, name)| name.clone()).collect(),
         frames: 1,
         until: time.until,
@@ -156,9 +175,11 @@ async fn pictures(
         }
         companions.push(Companion { role, name, path });
     }
-    let path = job.out_dir.join(layout::STORYBOARD);
-    write(&path, plan.board.vtt()).await?;
-    companions.push(Companion { role: Role::Storyboard, name: layout::STORYBOARD.to_owned(), path });
+    if job.plan.profile.storyboard() {
+        let path = job.out_dir.join(layout::STORYBOARD);
+        write(&path, taken.board.vtt()).await?;
+        companions.push(Companion { role: Role::Storyboard, name: layout::STORYBOARD.to_owned(), path });
+    }
     Ok(companions)
 }
 

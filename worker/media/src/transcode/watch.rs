@@ -63,6 +63,11 @@ pub(super) async fn run(
         }
         Watched::Stalled => {
             child.stop().await;
+            if log.has(Finding::NoMemory) {
+                // An encoder that gets no memory may wait for itself instead of ending.
+                let detail = "it got no more memory, and stood still".to_owned();
+                return Err(MediaError::ResourceLimit { detail, tail: log.tail() });
+            }
             return Err(MediaError::Stalled { after: engine.limits.stall, tail: log.tail() });
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reelpool_media::{
     Engine, Job, KeepNothing, Limits, MediaError, Plan, PlanOptions, Sandbox, Source, Tools, Transcoded, plan,
 };
+use reelpool_protocol::Profile;
 use serde_json::Value;
 
 /// The engine as the worker has it.
@@ -32,7 +33,13 @@ pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
 
 /// The same, in pieces of so many seconds.
 pub fn cheap_plan_in_pieces(source: &Source, ladder: &str, piece_seconds: u32) -> Plan {
-    let options = PlanOptions { preset: "ultrafast".parse().unwrap(), threads: 2, piece_seconds };
+    let profile = format!(r#"{{"video":{{"preset":"ultrafast"}},"chunkSeconds":{piece_seconds}}}"#);
+    plan_by(source, ladder, &profile)
+}
+
+/// A plan by a profile in JSON.
+pub fn plan_by(source: &Source, ladder: &str, profile: &str) -> Plan {
+    let options = PlanOptions { profile: Profile::from_json(profile).unwrap(), threads: 2 };
     plan(source, &ladder.parse().unwrap(), &options)
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
 use reelpool_protocol::message::{self, Message};
-use reelpool_protocol::{JobId, JobRequest, Ladder, Source};
+use reelpool_protocol::{JobId, JobRequest, Ladder, Profile, Source};
 
 fuzz_target!(|body: &[u8]| {
     let Ok(body) = std::str::from_utf8(body) else {
@@ -17,7 +17,7 @@ fuzz_target!(|body: &[u8]| {
             assert!(!jobs.is_empty(), "no job");
             let ids: HashSet<_> = jobs
                 .iter()
-                .map(|job| JobId::of(&job.source, &Ladder::default()))
+                .map(|job| JobId::of(&job.source, &Ladder::default(), &Profile::default()))
                 .collect();
             assert_eq!(ids.len(), jobs.len(), "a job twice");
             jobs.iter().for_each(check_job);
@@ -37,7 +37,7 @@ fn check_job(job: &JobRequest) {
     let same = message::parse(&message::job_message(job));
     assert_eq!(same, Ok(Message::Jobs(vec![job.clone()])));
     // An empty object whose key ends in a slash is a folder marker to S3's events.
-    if job.ladder.is_none() && !job.source.key.ends_with('/') {
+    if job.ladder.is_none() && job.profile.is_none() && !job.source.key.ends_with('/') {
         let same = message::parse(&message::s3_event(&job.source, "2026-01-31T12:00:00.000Z"));
         assert_eq!(same, Ok(Message::Jobs(vec![job.clone()])));
     }

@@ -65,6 +65,20 @@ pub enum MessageError {
 }
 
 impl MessageError {
+    /// What is wrong: a field by its path, or the whole.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::TooLong { .. } => "the body",
+            Self::NotJson { path, .. }
+            | Self::UnknownForm { path, .. }
+            | Self::Missing { path }
+            | Self::UnknownField { path, .. }
+            | Self::Unexpected { path, .. }
+            | Self::Invalid { path, .. } => path,
+        }
+    }
+
     /// A stable name for the kind of error, for metrics and the dead-letter queue: `unreadable_message` for
     /// bodies that are too long or not JSON, `unknown_message` for JSON of another form, `invalid_message` for
     /// a known form with something wrong in it.
