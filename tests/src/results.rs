@@ -29,6 +29,10 @@ impl Published {
     pub fn assert_matches(&self, master: &Probed) {
         let name = &self.manifest.source.key;
         assert!(!self.manifest.renditions.is_empty(), "{name}: no rendition");
+        for named in self.manifest.files() {
+            let bytes = self.folder.join(named.path).metadata().map_or(0, |file| file.len());
+            assert_eq!(bytes, named.bytes, "{name}: bytes of {}", named.path);
+        }
         for rendition in &self.manifest.renditions {
             let what = format!("{name} {}", rendition.name);
             let seen = probe(&self.file(rendition));
@@ -43,8 +47,6 @@ impl Published {
             assert_eq!(seen.frames, rendition.frames, "{what}: frames");
             assert_eq!(seen.audio, rendition.audio, "{what}: the manifest is wrong about the sound");
             assert_eq!(seen.audio, master.audio, "{what}: sound");
-            let bytes = self.file(rendition).metadata().unwrap().len();
-            assert_eq!(bytes, rendition.bytes, "{what}: bytes");
             seen.assert_lasts(master, &what);
         }
     }
@@ -79,7 +81,7 @@ pub fn assert_nothing_else(output: &Path, jobs: &[Published]) {
     let mut expected = BTreeSet::new();
     for job in jobs {
         expected.insert(job.folder.join(FILE_NAME));
-        expected.extend(job.manifest.renditions.iter().map(|rendition| job.file(rendition)));
+        expected.extend(job.manifest.files().map(|named| job.folder.join(named.path)));
     }
     let found: BTreeSet<PathBuf> = files(output).into_iter().collect();
     assert_eq!(found, expected, "left: what is in {}, right: what the manifests name", output.display());

@@ -1,48 +1,62 @@
-//! A real browser plays what the packaging writes, by HLS and by DASH, from the first to the last second, and
+//! A real browser plays what the worker makes of a master, by HLS and by DASH, from the first to the last second, and
 //! changes from the smallest to the largest rendition on the way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use reelpool_media::package::{Packaged, Presentation, layout};
+use reelpool_media::Rate;
+use reelpool_media::package::{Packaged, Presentation, Rung, Track, layout};
+use reelpool_tests::binaries::reelpool_worker;
 use reelpool_tests::browser::Browser;
 use reelpool_tests::media_server::MediaServer;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-#[path = "../../worker/media/tests/support/presentation.rs"]
-mod presentation;
-use presentation::Drawn;
+/// A profile, and the rate of the master.
+struct Case {
+    profile: &'static str,
+    rate: (u32, u32),
+}
 
-const H264: Drawn = Drawn { encoder: "libx264", rate: (30_000, 1001), seconds: 12, segment_seconds: 4 };
-const AV1: Drawn = Drawn { encoder: "libsvtav1", rate: (25, 1), ..H264 };
+const H264: Case = Case {
+    profile: r#"{"video":{"preset":"ultrafast"},"segmentSeconds":4,"chunkSeconds":10}"#,
+    rate: (30_000, 1001),
+};
+const AV1: Case =
+    Case { profile: r#"{"video":{"codec":"av1","preset":"12"},"segmentSeconds":4}"#, rate: (25, 1) };
+/// Long enough for two pieces of ten seconds.
+const SECONDS: u32 = 16;
+const SEGMENT_SECONDS: u32 = 4;
 
-/// However slow the machine: a browser that has not played 12 seconds by then never will.
+/// However slow the machine: a browser that has not played it by then never will.
 const LIMIT: Duration = Duration::from_secs(300);
 /// One packet of sound, 1024 samples at 48 kHz, rounded up.
 const PACKET_SECONDS: f64 = 0.022;
 
 #[test]
 fn hls_js_plays_h264() {
-    plays("hls", H264);
+    plays("hls", &H264);
 }
 
 #[test]
 fn shaka_plays_h264() {
-    plays("dash", H264);
+    plays("dash", &H264);
 }
 
 #[test]
 fn hls_js_plays_av1() {
-    plays("hls", AV1);
+    plays("hls", &AV1);
 }
 
 #[test]
 fn shaka_plays_av1() {
-    plays("dash", AV1);
+    plays("dash", &AV1);
 }
 
 /// What the page saw.
@@ -75,13 +89,9 @@ struct Rendition {
     codecs: Vec<Option<String>>,
 }
 
-fn plays(player: &str, drawn: Drawn) {
-    if !drawn.can_be_encoded() {
-        eprintln!("LEFT OUT: this ffmpeg has no {}", drawn.encoder);
-        return;
-    }
+fn plays(player: &str, case: &Case) {
     let folder = TempDir::new().unwrap();
-    let made = drawn.make(folder.path());
+    let made = transcode(folder.path(), case);
     let pages = reelpool_tests::repository().join("tests/player");
     assert!(pages.join("node_modules/.package-lock.json").is_file(), "no players: run scripts/setup --tests");
     let server = MediaServer::start(&[("/player/", &pages), ("/media/", folder.path())]);
@@ -99,6 +109,28 @@ fn plays(player: &str, drawn: Drawn) {
         let is_track = asked.path.starts_with("/media/cmaf/");
         assert_eq!(asked.status, if is_track { 206 } else { 200 }, "{asked:?}");
     }
+}
+
+/// Has the worker make two renditions of a moving picture and a tone.
+fn transcode(folder: &Path, case: &Case) -> Presentation {
+    let master = folder.join("master.mkv");
+    let (num, den) = case.rate;
+    let mut draw = Command::new("ffmpeg");
+    draw.args(["-v", "error", "-f", "lavfi", "-i", &format!("testsrc2=s=640x360:r={num}/{den}:d={SECONDS}")]);
+    draw.args(["-f", "lavfi", "-i", &format!("sine=r=48000:d={SECONDS}"), "-c:v", "libx264"]);
+    run(draw.args(["-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]).arg(&master));
+    let mut worker = Command::new(reelpool_worker());
+    worker.arg("transcode").arg(&master).arg("--out").arg(folder);
+    run(worker.args(["--ladder", "360p,180p", "--profile", case.profile]));
+    let track = |name: &str| Track::read(&mut File::open(folder.join(layout::track(name))).unwrap()).unwrap();
+    let rate = Rate::new(num, den).unwrap();
+    let rungs = ["360p", "180p"].map(|name| Rung { name: name.into(), rate, track: track(name) });
+    Presentation::new(rungs.into(), Some(track(layout::AUDIO)), SEGMENT_SECONDS).unwrap()
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Opens the page and waits for its report.

@@ -1,10 +1,11 @@
 //! What a transcode made, and the manifest that tells of it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use reelpool_media::{RenditionFile, Transcoded};
-use reelpool_protocol::manifest::{FORMAT, Manifest, MasterInfo, Rendition, Timings};
+use reelpool_protocol::manifest::{Companion, FORMAT, Manifest, MasterInfo, Rendition, Timings};
 use reelpool_protocol::{JobId, Ladder, Profile, Source};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
@@ -16,8 +17,10 @@ use crate::hex::hex;
 pub struct Made {
     /// What the master turned out to be.
     pub master: MasterInfo,
-    /// Each file, and its entry in the manifest.
-    pub files: Vec<(PathBuf, Rendition)>,
+    /// Each rendition, and its entry in the manifest.
+    pub renditions: Vec<(PathBuf, Rendition)>,
+    /// Each file beside them, and its entry in the manifest.
+    pub companions: Vec<(PathBuf, Companion)>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -48,11 +51,27 @@ impl Made {
     /// # Errors
     /// When one cannot be read.
     pub async fn of(transcoded: Transcoded, base: String) -> io::Result<Self> {
-        let Transcoded { renditions, warnings, master } = transcoded;
-        let describe =
-            move || renditions.into_iter().map(|file| describe(file, &base)).collect::<io::Result<Vec<_>>>();
-        let files = spawn_blocking(describe).await.map_err(io::Error::other)??;
-        Ok(Self { master, files, warnings })
+        spawn_blocking(move || Self::read(transcoded, &base)).await.map_err(io::Error::other)?
+    }
+
+    fn read(transcoded: Transcoded, base: &str) -> io::Result<Self> {
+        let Transcoded { renditions, companions, warnings, master } = transcoded;
+        let companions = companions.into_iter().map(|reelpool_media::Companion { role, name, path }| {
+            let (bytes, sha256) = sum(&path)?;
+            Ok((path, Companion { role, path: format!("{base}{name}"), bytes, sha256 }))
+        });
+        Ok(Self {
+            master,
+            renditions: renditions.into_iter().map(|file| describe(file, base)).collect::<io::Result<_>>()?,
+            companions: companions.collect::<io::Result<_>>()?,
+            warnings,
+        })
+    }
+
+    /// All files with their paths relative to the manifest.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let renditions = self.renditions.iter().map(|(file, entry)| (file.as_path(), entry.path.as_str()));
+        renditions.chain(self.companions.iter().map(|(file, entry)| (file.as_path(), entry.path.as_str())))
     }
 
     /// The manifest.
@@ -67,7 +86,8 @@ impl Made {
             ladder: asked.ladder.clone(),
             profile: asked.profile.clone(),
             master: self.master.clone(),
-            renditions: self.files.iter().map(|(_, rendition)| rendition.clone()).collect(),
+            renditions: self.renditions.iter().map(|(_, entry)| entry.clone()).collect(),
+            companions: self.companions.iter().map(|(_, entry)| entry.clone()).collect(),
             warnings: self.warnings.clone(),
             timings: asked.timings,
         }
@@ -75,15 +95,16 @@ impl Made {
 }
 
 fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)> {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (bytes, sha256) = sum(&file.path)?;
     let rendition = Rendition {
-        path: format!("{base}{name}"),
+        path: format!("{base}{}", file.file),
         width: file.width,
         height: file.height,
         frames: file.frames,
         duration_ms: file.duration_ms,
-        bytes: file.bytes,
-        sha256: sha256(&file.path)?,
+        bytes,
+        bits_per_second: bytes.saturating_mul(8000) / file.duration_ms.max(1),
+        sha256,
         audio: file.audio,
         quality: file.quality,
         name: file.name,
@@ -91,14 +112,19 @@ fn describe(file: RenditionFile, base: &str) -> io::Result<(PathBuf, Rendition)>
     Ok((file.path, rendition))
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+/// A file's size in bytes and its SHA-256.
+fn sum(path: &Path) -> io::Result<(u64, String)> {
     let mut hash = Sha256::new();
-    let mut file = std::fs::File::open(path)?;
+    let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 18];
+    let mut bytes = 0;
     loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&buffer[..n]),
+        match file.read(&mut buffer)? {
+            0 => return Ok((bytes, hex(&hash.finalize()))),
+            n => {
+                hash.update(&buffer[..n]);
+                bytes += n as u64;
+            }
         }
     }
 }

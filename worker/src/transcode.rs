@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use reelpool_media::{Engine, Job, KeepNothing, Plan, PlanOptions, plan};
 use reelpool_protocol::location::FOLDER_BUCKET;
-use reelpool_protocol::manifest::{Rendition, Timings};
+use reelpool_protocol::manifest::{Rendition, Role, Timings};
 use reelpool_protocol::{JobId, Source};
 use reelpool_spool::masters::etag;
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,7 +78,7 @@ async fn work(args: &TranscodeArgs, screen: &Screen) -> Result<String, Transcode
     };
 
     let place = Place::open(out, args.force)?;
-    let names: Vec<String> = plan.renditions.iter().map(reelpool_media::Planned::file_name).collect();
+    let names = plan.file_names(&media);
     place.check_names(names.iter().map(String::as_str), &master.path)?;
     screen.step("transcoding");
     let start = Instant::now();
@@ -103,8 +103,7 @@ async fn work(args: &TranscodeArgs, screen: &Screen) -> Result<String, Transcode
     });
     let text = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| TranscodeError::System { what: "write the manifest", source: error.into() })?;
-    let files: Vec<_> =
-        made.files.iter().map(|(file, rendition)| (file.clone(), rendition.path.clone())).collect();
+    let files: Vec<_> = made.files().map(|(file, path)| (file.to_owned(), path.to_owned())).collect();
     place.publish(&files, &text).await?;
     Ok(summary(out, &made))
 }
@@ -196,7 +195,10 @@ fn summary(out: &Path, made: &Made) -> String {
         let (path, size) = (out.join(&rendition.path), show::bytes(rendition.bytes));
         format!("{}  {}x{}, {size}\n", path.display(), rendition.width, rendition.height)
     };
-    let files = made.files.iter().map(|(_, rendition)| file(rendition));
+    let files = made.renditions.iter().map(|(_, rendition)| file(rendition));
+    let starts = [Role::Hls, Role::Dash, Role::Poster, Role::Storyboard];
+    let companions = made.companions.iter().filter(|(_, companion)| starts.contains(&companion.role));
+    let companions = companions.map(|(_, companion)| format!("{}\n", out.join(&companion.path).display()));
     let warnings = made.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-    files.chain(warnings).collect()
+    files.chain(companions).chain(warnings).collect()
 }

@@ -82,6 +82,7 @@ mod tests {
                 audio_codec: None,
             },
             renditions: Vec::new(),
+            companions: Vec::new(),
             warnings: Vec::new(),
             timings: Timings::default(),
         };

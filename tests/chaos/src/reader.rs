@@ -75,8 +75,8 @@ impl Reader {
             match follow(outputs, &name, &self.manifests[&name]).await {
                 Ok(manifest) => {
                     strays.remove(&name);
-                    for rendition in &manifest.renditions {
-                        strays.remove(&beside(&name, &rendition.path));
+                    for named in manifest.files() {
+                        strays.remove(&beside(&name, named.path));
                     }
                     found.by_master.entry(manifest.source.key.clone()).or_default().push(manifest);
                 }
@@ -109,15 +109,15 @@ async fn follow(outputs: &Outputs, name: &str, bytes: &[u8]) -> Result<Manifest,
     if manifest.renditions.is_empty() {
         return Err(format!("{name} names no rendition"));
     }
-    for rendition in &manifest.renditions {
-        let file = beside(name, &rendition.path);
+    for named in manifest.files() {
+        let file = beside(name, named.path);
         let found =
             outputs.read(&file).await.ok_or_else(|| format!("{name} names {file}, which is not there"))?;
         let sum = hex(&Sha256::digest(&found));
-        if sum != rendition.sha256 {
+        if sum != named.sha256 {
             return Err(format!("{file} is not what {name} says"));
         }
-        if !rendition.path.contains(&manifest.attempt) {
+        if !named.path.contains(&manifest.attempt) {
             return Err(format!("{name} names {file}, which is another attempt's"));
         }
     }

@@ -11,10 +11,12 @@ mod encode;
 mod graph;
 mod join;
 mod measure;
+mod stills;
 
 pub use encode::encode;
 pub use join::{join, list};
 pub use measure::{loudness, quality};
+pub use stills::stills;
 
 /// The folder of what is not finished, below the output folder.
 pub const PIECES: &str = "pieces";

@@ -8,10 +8,13 @@ use crate::source::{Rate, Source, Transfer, Video};
 use crate::tools::Tools;
 
 mod grid;
+mod outputs;
 mod rate;
+mod stills;
 
 pub use grid::{Grid, Piece};
 use rate::choose_rate;
+pub use stills::Stills;
 
 /// What every output file may hold beside its planned bits: index, the encoder's buffer, sound past the picture.
 const FILE_ALLOWANCE: u64 = 64 << 20;
@@ -114,9 +117,10 @@ impl Plan {
         source.pixels_in_all().max(frames.saturating_mul(largest))
     }
 
-    /// Bytes that the renditions come to at most, all together: for each of them its highest bit rate and that of
+    /// Bytes that the renditions come to at most, all together: for each file its highest bit rate and that of
     /// the sound (none for a silent master), both times the duration of the picture as counted from its
-    /// packets, divided by 8 and rounded up; summed. Saturating.
+    /// packets, divided by 8 and rounded up; summed. Tracks have the same bits once more, and the sound in one of
+    /// them. Saturating.
     ///
     /// No safety factor is in it: a caller that compares it with the free disk should leave some room. The header
     /// of the master has no say in it.
@@ -124,8 +128,13 @@ impl Plan {
     pub fn largest_output_bytes(&self, source: &Source) -> u64 {
         let us = source.picture.duration_us();
         let sound = self.sound_bytes(us);
-        let file = |rendition: &Planned| bytes_at(rendition.max_kbps, us).saturating_add(sound);
-        self.renditions.iter().map(file).fold(0, u64::saturating_add)
+        let sum = |sound: u64| {
+            let file = |rendition: &Planned| bytes_at(rendition.max_kbps, us).saturating_add(sound);
+            self.renditions.iter().map(file).fold(0, u64::saturating_add)
+        };
+        let files = if self.has_files() { sum(sound) } else { 0 };
+        let tracks = if self.has_tracks() { sum(0).saturating_add(sound) } else { 0 };
+        files.saturating_add(tracks)
     }
 
     /// Size that no output file may pass, in bytes: twice what the highest bit rate of the plan gives over the

@@ -49,7 +49,7 @@ pub(crate) fn timed(source: &mut Source, base: &str, fps: f64) {
     };
 }
 
-fn options() -> PlanOptions {
+pub(crate) fn options() -> PlanOptions {
     PlanOptions { profile: Profile::default(), threads: 2 }
 }
 
@@ -171,7 +171,7 @@ fn the_profile_decides_encoder_and_rates() {
     let rates: Vec<_> = own.renditions.iter().map(|r| (r.name.as_str(), r.max_kbps)).collect();
     assert_eq!(rates, [("1080p", 8000), ("720p", 900)]);
     assert_eq!(own.audio, Some(AudioPlan { index: 1, kbps: 96, gain_centidb: 0 }));
-    assert_eq!(own.largest_output_bytes(&source), (8000 + 900 + 2 * 96) * 1250);
+    assert_eq!(own.largest_output_bytes(&source), (2 * (8000 + 900) + 3 * 96) * 1250);
     // A rung of its own size has its own rate too.
     let small = plan(&master(160, 90), &Ladder::default(), &with(r#"{"video":{"maxKbps":{"90p":800}}}"#));
     assert_eq!((small.renditions[0].name.as_str(), small.renditions[0].max_kbps), ("90p", 800));
@@ -249,11 +249,14 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     let ladder: Ladder = "1080p,720p,360p".parse().unwrap();
     let mut source = master(1920, 1080);
     let plan_of = |source: &Source| plan(source, &ladder, &options());
-    // Ten seconds: 1250 bytes for each kbit/s.
-    assert_eq!(plan_of(&source).largest_output_bytes(&source), (8000 + 4355 + 1540) * 1250);
+    // Ten seconds: 1250 bytes for each kbit/s. Each picture is in a file and in a track.
+    let pictures = 8000 + 4355 + 1540;
+    assert_eq!(plan_of(&source).largest_output_bytes(&source), 2 * pictures * 1250);
+    let files_alone = plan(&source, &ladder, &with(r#"{"packaging":["mp4"]}"#));
+    assert_eq!(files_alone.largest_output_bytes(&source), pictures * 1250);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), 2 * 8000 * 1250 + (64 << 20));
     source.audio = Some(crate::source::Audio { index: 1, codec: "aac".into(), channels: 2, start_us: None });
-    let expected = (8000 + 4355 + 1540 + 3 * 128) * 1250;
+    let expected = (2 * pictures + 4 * 128) * 1250;
     assert_eq!(plan_of(&source).largest_output_bytes(&source), expected);
     assert_eq!(plan_of(&source).file_limit_bytes(&source), (2 * 8000 + 128) * 1250 + (64 << 20));
     // A header that lies changes nothing.
@@ -262,7 +265,7 @@ fn output_is_bounded_by_bit_rates_and_the_counted_picture() {
     // Each part is rounded up; nothing overflows.
     let plan = plan_of(&source);
     source.picture = Picture { frames: 1, end_us: 1, ..Picture::default() };
-    assert_eq!(plan.largest_output_bytes(&source), 6);
+    assert_eq!(plan.largest_output_bytes(&source), 10);
     source.picture = Picture { start_us: i64::MIN, end_us: i64::MAX, ..source.picture };
     assert!(plan.largest_output_bytes(&source) > 1 << 62);
     assert!(plan.file_limit_bytes(&source) > 1 << 62);

@@ -1,6 +1,7 @@
 //! From a master and its plan to verified renditions: one ffmpeg for all renditions of a piece, one that joins the
 //! pieces, and a look at everything that they made.
 
+mod finish;
 mod keep;
 mod watch;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use reelpool_protocol::manifest::{MasterInfo, Quality};
 use tokio::time::Instant;
 
-use crate::arguments::{PIECES, SOUND, Share, encode, join, list, piece_file};
+use crate::arguments::{PIECES, SOUND, Share, encode, piece_file};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::Log;
@@ -22,17 +23,18 @@ use crate::quality;
 use crate::source::Source;
 use crate::verify::{self, Found};
 
+pub use finish::Companion;
+use finish::{companions, put_together};
 pub use keep::{Keep, KeepNothing};
 use watch::{Work, run};
-
-/// Joining copies bytes: a few buffers.
-const JOIN_MEMORY: u64 = 1 << 30;
 
 /// What a transcode made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transcoded {
     /// The renditions, largest first, each verified.
     pub renditions: Vec<RenditionFile>,
+    /// The files beside them, for players.
+    pub companions: Vec<Companion>,
     /// What a person should know: what was left out, damaged frames, a header that lies.
     pub warnings: Vec<String>,
     /// The master's entry in the manifest.
@@ -46,6 +48,8 @@ pub struct RenditionFile {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+    /// The same below the output folder, such as `720p.mp4`.
+    pub file: String,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -188,8 +192,9 @@ async fn make(
     let (mut renditions, more) = verify::verify(engine, job, &decoding).await?;
     warnings.extend(more);
     warnings.extend(quality::measure(engine, job, time.until, &mut renditions).await);
+    let companions = companions(engine, job, &mut renditions, time).await?;
     progress(sum.end());
-    Ok(Transcoded { renditions, warnings, master: job.source.info() })
+    Ok(Transcoded { renditions, companions, warnings, master: job.source.info() })
 }
 
 /// The name under which a file of [`PIECES`] is kept.
@@ -263,26 +268,6 @@ async fn in_place(
     }
     verify::shape(rendition, &found).map_err(wrong)?;
     verify::on_grid(&job.plan.grid, &found).map_err(wrong)
-}
-
-/// Joins pieces and sound into the finished files.
-async fn put_together(engine: &Engine, job: &Job<'_>, time: Time) -> Result<(), MediaError> {
-    if job.plan.grid.pieces.len() > 1 {
-        for (name, text) in job.plan.renditions.iter().map(|rendition| list(job.plan, rendition)) {
-            let path = job.out_dir.join(name);
-            tokio::fs::write(&path, text).await.map_err(|source| MediaError::io("write", &path, source))?;
-        }
-    }
-    let work = Work {
-        args: join(job.plan),
-        files: job.plan.renditions.iter().map(Planned::file_name).collect(),
-        frames: job.plan.grid.frames(job.source),
-        until: time.until,
-        deadline: time.deadline,
-        memory_bytes: JOIN_MEMORY,
-        from_the_middle: false,
-    };
-    run(engine, job, work, |_| ()).await.map(drop)
 }
 
 /// ffmpeg's log names its parts by their address in memory: the same warning should read the same twice.

@@ -65,6 +65,7 @@ pub(crate) async fn verify(
         renditions.push(RenditionFile {
             name: planned.name.clone(),
             path,
+            file: planned.file_name(),
             width: planned.width,
             height: planned.height,
             frames: found.picture.frames,

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use reelpool_media::{Engine, KeepNothing, Limits, MediaError, Progress, Sandbox};
 use rustix::process::{Signal, kill_process};
-use support::{cheap_plan, clip, engine, free_engine, job, make, number, runs, streams, whole};
+use support::{
+    announced, cheap_plan, clip, engine, files_below, free_engine, job, make, number, runs, streams, whole,
+};
 
 #[tokio::test]
 async fn a_plain_clip_with_and_without_the_cage() {
@@ -35,7 +37,7 @@ async fn a_plain_clip_with_and_without_the_cage() {
             let at = |name: &[u8]| head.windows(4).position(|window| window == name).unwrap();
             assert!(at(b"moov") < at(b"mdat"), "fast start");
         }
-        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 3, "nothing but the renditions");
+        assert_eq!(files_below(out.path()), announced(&done), "nothing but what is told of");
     }
 }
 

@@ -42,10 +42,33 @@ pub struct Manifest {
     pub master: MasterInfo,
     /// The renditions, largest first.
     pub renditions: Vec<Rendition>,
+    /// The files beside the renditions: playlists and tracks for HLS and DASH, a poster, a storyboard.
+    #[serde(default)]
+    pub companions: Vec<Companion>,
     /// What a person should know of the result: dropped tracks, damaged frames, and the like.
     pub warnings: Vec<String>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+impl Manifest {
+    /// All files that it names: renditions first, then companions.
+    pub fn files(&self) -> impl Iterator<Item = Named<'_>> {
+        let renditions = self.renditions.iter().map(|one| (&one.path, one.bytes, &one.sha256));
+        let companions = self.companions.iter().map(|one| (&one.path, one.bytes, &one.sha256));
+        renditions.chain(companions).map(|(path, bytes, sha256)| Named { path, bytes, sha256 })
+    }
+}
+
+/// A file that a manifest names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// Where it is, relative to the manifest's folder.
+    pub path: &'a str,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, 64 hexadecimal digits.
+    pub sha256: &'a str,
 }
 
 /// What the probe and the decode found in a master.
@@ -82,6 +105,9 @@ pub struct Rendition {
     pub duration_ms: u64,
     /// Size in bytes.
     pub bytes: u64,
+    /// Mean bit rate of the file in bits a second: 8 × size / duration.
+    #[serde(default)]
+    pub bits_per_second: u64,
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
     /// Whether it has an audio track.
@@ -89,6 +115,39 @@ pub struct Rendition {
     /// How near it is to the picture that was given to its encoder, where the profile asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
+}
+
+/// A file beside the renditions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// What it is for.
+    pub role: Role,
+    /// Where it is, relative to the manifest's folder. Companions name one another by paths relative to themselves.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// What a companion is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The master playlist of HLS: what a player is given.
+    Hls,
+    /// The media playlist of one track.
+    HlsPlaylist,
+    /// The manifest of DASH: what a player is given.
+    Dash,
+    /// A CMAF track, of HLS and DASH alike: the picture of one rendition, or the sound.
+    Track,
+    /// A picture to show before the video plays.
+    Poster,
+    /// The storyboard, `WebVTT`: which part of which sprite sheet shows which moment.
+    Storyboard,
+    /// A sprite sheet of the storyboard.
+    Sprite,
 }
 
 /// Where an attempt's time went, in milliseconds of wall time.

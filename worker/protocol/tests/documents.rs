@@ -10,8 +10,9 @@ use common::{any_ladder, any_profile, any_source};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use reelpool_protocol::event::Outcome;
-use reelpool_protocol::manifest::{self, MasterInfo, Quality, Rendition, Score, Timings};
+use reelpool_protocol::manifest::{self, Companion, MasterInfo, Quality, Rendition, Role, Score, Timings};
 use reelpool_protocol::status::{DrainRequest, JobStatus, Stage, Totals};
 use reelpool_protocol::{JobId, Manifest, Source, WorkerEvent, WorkerState, WorkerStatus};
 use serde::Serialize;
@@ -30,20 +31,35 @@ fn any_quality() -> impl Strategy<Value = Quality> {
 
 fn any_rendition() -> impl Strategy<Value = Rendition> {
     let size = (any::<u32>(), any::<u32>());
-    (".*", ".*", size, any::<[u64; 3]>(), "[0-9a-f]{64}", any::<bool>(), option::of(any_quality())).prop_map(
-        |(name, path, (width, height), [frames, duration_ms, bytes], sha256, audio, quality)| Rendition {
-            name,
-            path,
-            width,
-            height,
-            frames,
-            duration_ms,
-            bytes,
-            sha256,
-            audio,
-            quality,
+    (".*", ".*", size, any::<[u64; 4]>(), "[0-9a-f]{64}", any::<bool>(), option::of(any_quality())).prop_map(
+        |(name, path, (width, height), numbers, sha256, audio, quality)| {
+            let [frames, duration_ms, bytes, bits_per_second] = numbers;
+            Rendition {
+                name,
+                path,
+                width,
+                height,
+                frames,
+                duration_ms,
+                bytes,
+                bits_per_second,
+                sha256,
+                audio,
+                quality,
+            }
         },
     )
+}
+
+fn any_companion() -> impl Strategy<Value = Companion> {
+    use Role::{Dash, Hls, HlsPlaylist, Poster, Sprite, Storyboard, Track};
+    let role = select(vec![Hls, HlsPlaylist, Dash, Track, Poster, Storyboard, Sprite]);
+    (role, ".*", any::<u64>(), "[0-9a-f]{64}").prop_map(|(role, path, bytes, sha256)| Companion {
+        role,
+        path,
+        bytes,
+        sha256,
+    })
 }
 
 fn any_manifest() -> impl Strategy<Value = Manifest> {
@@ -63,10 +79,11 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
         transcode_ms,
         publish_ms,
     });
-    let lists = (vec(any_rendition(), 0..4), vec(".*", 0..3));
+    let lists = (vec(any_rendition(), 0..4), vec(any_companion(), 0..4), vec(".*", 0..3));
     let asked = (any_source(), any_ladder(), any_profile());
     (any_job_id(), ".*", ".*", asked, master, lists, timings).prop_map(
-        |(job_id, attempt, worker, (source, ladder, profile), master, (renditions, warnings), timings)| {
+        |(job_id, attempt, worker, asked, master, (renditions, companions, warnings), timings)| {
+            let (source, ladder, profile) = asked;
             Manifest {
                 format: manifest::FORMAT,
                 job_id,
@@ -77,6 +94,7 @@ fn any_manifest() -> impl Strategy<Value = Manifest> {
                 profile,
                 master,
                 renditions,
+                companions,
                 warnings,
                 timings,
             }
@@ -279,8 +297,9 @@ fn the_manifest_keeps_its_form() {
         },
         "renditions": [{
             "name": "720p", "path": "attempts/a1/720p.mp4", "width": 1280, "height": 720, "frames": 25,
-            "duration_ms": 1000, "bytes": 8, "sha256": "00", "audio": false,
+            "duration_ms": 1000, "bytes": 8, "bits_per_second": 64, "sha256": "00", "audio": false,
         }],
+        "companions": [{ "role": "hls", "path": "attempts/a1/master.m3u8", "bytes": 7, "sha256": "11" }],
         "warnings": ["it is short"],
         "timings": { "fetch_ms": 1, "probe_ms": 2, "transcode_ms": 3, "publish_ms": 4 },
     });

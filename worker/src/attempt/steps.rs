@@ -252,8 +252,8 @@ impl<'a> Steps<'a> {
         let prefix = job.prefix();
         job.unclaimed = true;
         let made = job.made.as_ref().ok_or_else(|| out_of_order("renditions"))?;
-        for (file, rendition) in &made.files {
-            desk.outputs.publish(file, &format!("{prefix}/{}", rendition.path)).await?;
+        for (file, path) in made.files() {
+            desk.outputs.publish(file, &format!("{prefix}/{path}")).await?;
         }
         job.timings.publish_ms = millis(start.elapsed());
         Ok(Fact::Done)

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use reelpool_protocol::Manifest;
-use reelpool_protocol::manifest::{FILE_NAME, Rendition};
+use reelpool_protocol::manifest::{FILE_NAME, Named};
 use reelpool_spool::{Scratch, SpoolError, scratch};
 use tokio::time::sleep;
 
@@ -137,11 +137,11 @@ impl Place {
         let Ok(earlier) = serde_json::from_slice::<Manifest>(&text) else { return Ok(()) };
         let names: Vec<_> = names.collect();
         let is_old = |path: &str| !names.contains(&path);
-        for Rendition { path, bytes, .. } in earlier.renditions.iter().filter(|old| is_old(&old.path)) {
+        for Named { path, bytes, .. } in earlier.files().filter(|old| is_old(old.path)) {
             // Only what is still as that run left it, and nothing outside of the folder.
             let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
             let file = self.root.join(path).metadata();
-            if is_inside && file.is_ok_and(|file| file.is_file() && file.len() == *bytes) {
+            if is_inside && file.is_ok_and(|file| file.is_file() && file.len() == bytes) {
                 self.outputs.remove(path).await?;
             }
         }

@@ -5,7 +5,7 @@ use reelpool_protocol::message::job_message;
 use reelpool_protocol::{JobRequest, Profile};
 
 use crate::worker::block_on;
-use crate::world::{World, files_below};
+use crate::world::{World, files_below, profile};
 
 #[test]
 fn a_job_is_made_as_its_message_says_and_others_as_the_worker_is_told() {
@@ -25,7 +25,7 @@ fn a_job_is_made_as_its_message_says_and_others_as_the_worker_is_told() {
         made.sort_by_key(|manifest| manifest.profile.audio_kbps());
         let [as_asked, as_told] = &made[..] else { panic!("{made:#?}\n{world}") };
         assert_eq!(as_asked.profile, own, "the worker's own preset is not for it");
-        let told = Profile::default().with_x264_preset("ultrafast".parse().unwrap());
+        let told = profile().with_x264_preset("ultrafast".parse().unwrap());
         assert_eq!(Some(&as_told.profile), told.as_ref());
         assert!(as_asked.renditions[0].bytes < as_told.renditions[0].bytes);
     });

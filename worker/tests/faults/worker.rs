@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reelpool_media::{Engine, Limits, Sandbox, Tools};
-use reelpool_protocol::{Location, Profile};
+use reelpool_protocol::Location;
 use reelpool_spool::Scratch;
 use reelpool_spool::scratch::MARK;
 use reelpool_worker::attempt::Desk;
@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::fakes::{FakeMasters, FakeOutputs, FakeQueue};
 use crate::script::Script;
-use crate::world::{World, files_below, ladder};
+use crate::world::{World, files_below, ladder, profile};
 
 /// Longer than any worker takes to come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ impl World {
             scratch,
             engine: engine(),
             ladder: ladder(),
-            profile: OwnProfile::new(Profile::default(), Some("ultrafast".parse().unwrap())).unwrap(),
+            profile: OwnProfile::new(profile(), Some("ultrafast".parse().unwrap())).unwrap(),
         };
         Worker { world: Arc::clone(self), desk, setup: setup.clone(), scratch: path }
     }

@@ -70,8 +70,13 @@ pub fn ladder() -> Ladder {
     LADDER.parse().unwrap()
 }
 
+/// The worker's: a file beside the renditions, and no more, so that there are not too many steps to fail.
+pub fn profile() -> Profile {
+    Profile::from_json(r#"{"packaging":["mp4"],"poster":true,"storyboard":false}"#).unwrap()
+}
+
 fn id_of(source: &Source) -> JobId {
-    JobId::of(source, &ladder(), &Profile::default())
+    JobId::of(source, &ladder(), &profile())
 }
 
 impl World {
@@ -271,8 +276,8 @@ impl World {
         let problem = |text: String| format!("{source}: {text}");
         let text = fs::read(&path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
-        let Manifest { format, job_id, attempt, ladder: rungs, renditions, .. } = manifest;
-        if (format, job_id, &rungs) != (FORMAT, id_of(source), &ladder()) {
+        let Manifest { format, job_id, attempt, ladder: rungs, renditions, .. } = &manifest;
+        if (*format, *job_id, rungs) != (FORMAT, id_of(source), &ladder()) {
             return Err(problem("the manifest is another job's".to_owned()));
         }
         let names: Vec<_> = renditions.iter().map(|rendition| rendition.name.as_str()).collect();
@@ -280,15 +285,15 @@ impl World {
             return Err(problem(format!("the renditions are {names:?}")));
         }
         let mut files = BTreeSet::from([path]);
-        for rendition in renditions {
-            if !rendition.path.starts_with(&format!("{ATTEMPTS}/{attempt}/")) {
-                return Err(problem(format!("{} is another attempt's", rendition.path)));
+        for named in manifest.files() {
+            if !named.path.starts_with(&format!("{ATTEMPTS}/{attempt}/")) {
+                return Err(problem(format!("{} is another attempt's", named.path)));
             }
-            let file = self.job_folder(source).join(&rendition.path);
+            let file = self.job_folder(source).join(named.path);
             let bytes = fs::read(&file).map_err(|error| problem(format!("{}: {error}", file.display())))?;
             let sha256 = hex(&Sha256::digest(&bytes));
-            if (bytes.len() as u64, sha256) != (rendition.bytes, rendition.sha256) {
-                return Err(problem(format!("{} is not what the manifest says", rendition.path)));
+            if (bytes.len() as u64, sha256.as_str()) != (named.bytes, named.sha256) {
+                return Err(problem(format!("{} is not what the manifest says", named.path)));
             }
             files.insert(file);
         }

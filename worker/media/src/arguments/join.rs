@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::{Args, PIECES, SOUND, piece_file, seconds};
+use crate::package::{cmaf, layout};
 use crate::plan::{Plan, Planned};
 
 /// The arguments of the ffmpeg that makes the finished files of `plan` from its pieces, which all are there: of each
-/// rendition a [`list`] where there is more than one piece.
+/// rendition a [`list`] where there is more than one piece. Each rendition becomes a file with the sound, which is
+/// what is verified, and a track of its own for HLS and DASH where those are asked for, as the sound does.
 #[must_use]
 pub fn join(plan: &Plan) -> Vec<OsString> {
     let mut args = Args::default();
@@ -33,6 +36,14 @@ pub fn join(plan: &Plan) -> Vec<OsString> {
         }
         args.add("-c copy -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4");
         args.0.push(rendition.file_name().into());
+        if plan.has_tracks() {
+            args.0.extend(cmaf::video(&format!("{i}:v"), layout::track(&rendition.name).as_ref()));
+        }
+    }
+    if plan.audio.is_some() && plan.has_tracks() {
+        let sound = format!("{}:a", plan.renditions.len());
+        let fragment = Duration::from_micros(plan.grid.time_us(plan.grid.key_every.into()));
+        args.0.extend(cmaf::audio(&sound, fragment, layout::track(layout::AUDIO).as_ref()));
     }
     args.0
 }
@@ -60,6 +71,8 @@ fn list_file(rendition: &Planned) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use reelpool_protocol::Profile;
 
     use super::*;
@@ -78,15 +91,24 @@ mod tests {
     const HEAD: &str =
         "-nostdin -hide_banner -nostats -loglevel level+warning -progress pipe:1 -stats_period 1 -y";
 
+    const COPY: &str = "-c copy -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4";
+
+    fn track(stream: &str, name: &str) -> String {
+        text(&cmaf::video(stream, Path::new(&format!("cmaf/{name}.mp4"))))
+    }
+
     #[test]
     fn one_piece_is_read_as_it_is() {
         let mut plan = plan(&master(640, 360), &"360p,180p".parse().unwrap(), &options(60));
         plan.audio = Some(AudioPlan { index: 1, kbps: 128, gain_centidb: 0 });
-        let copy = "-c copy -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4";
         let one = "-protocol_whitelist file -format_whitelist mov -i file:pieces";
+        let sound = cmaf::audio("2:a", Duration::from_secs(2), Path::new("cmaf/audio.mp4"));
         let expected = format!(
-            "{HEAD} {one}/00000-360p.mp4 {one}/00000-180p.mp4 {one}/sound.mp4 -map 0:v -map 2:a {copy} 360p.mp4 \
-             -map 1:v -map 2:a {copy} 180p.mp4"
+            "{HEAD} {one}/00000-360p.mp4 {one}/00000-180p.mp4 {one}/sound.mp4 -map 0:v -map 2:a {COPY} 360p.mp4 {} \
+             -map 1:v -map 2:a {COPY} 180p.mp4 {} {}",
+            track("0:v", "360p"),
+            track("1:v", "180p"),
+            text(&sound)
         );
         assert_eq!(text(&join(&plan)), expected);
     }
@@ -98,10 +120,10 @@ mod tests {
         (source.picture.frames, source.picture.last_us, source.picture.end_us) =
             (1050, 35_001_633, 35_035_000);
         let plan = plan(&source, &"180p".parse().unwrap(), &options(10));
-        let copy = "-c copy -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4";
         let expected = format!(
             "{HEAD} -protocol_whitelist file -format_whitelist concat,mov -f concat -i file:pieces/180p.ffconcat \
-             -map 0:v {copy} 180p.mp4"
+             -map 0:v {COPY} 180p.mp4 {}",
+            track("0:v", "180p")
         );
         assert_eq!(text(&join(&plan)), expected);
         let (name, list) = list(&plan, &plan.renditions[0]);

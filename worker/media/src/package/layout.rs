@@ -5,6 +5,12 @@
 pub const MASTER: &str = "master.m3u8";
 /// The manifest of DASH.
 pub const MPD: &str = "manifest.mpd";
+/// The poster.
+pub const POSTER: &str = "poster.jpg";
+/// The storyboard.
+pub const STORYBOARD: &str = "storyboard.vtt";
+/// The sheets of the storyboard, numbered from 1, as ffmpeg names the files of a series.
+pub const SHEETS: &str = "sprite_%03d.jpg";
 /// The folder of the CMAF tracks.
 pub const TRACKS: &str = "cmaf";
 /// The name that the sound has among the tracks; no rung may be called so.
@@ -20,6 +26,12 @@ pub fn track(name: &str) -> String {
 #[must_use]
 pub fn playlist(name: &str) -> String {
     format!("{name}.m3u8")
+}
+
+/// The name of the sheet of a storyboard with that number, counted from 1: one of [`SHEETS`].
+#[must_use]
+pub fn sheet(number: u32) -> String {
+    format!("sprite_{number:03}.jpg")
 }
 
 /// Whether a rung may be called so: its name becomes a file's name and stands in playlists and XML, where these

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::layout;
+
 /// Sprite sheets: pictures of equal size, taken at equal distances, in rows from the left and from the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storyboard {
@@ -23,12 +25,6 @@ pub struct Storyboard {
     pub count: u32,
     /// How long the video plays.
     pub duration: Duration,
-}
-
-/// The name of the sheet with that number, counted from 1, as ffmpeg's `sprite_%03d.jpg` makes it.
-#[must_use]
-pub fn sheet(number: u32) -> String {
-    format!("sprite_{number:03}.jpg")
 }
 
 impl Storyboard {
@@ -56,7 +52,7 @@ impl Storyboard {
             let columns = u64::from(self.columns.get());
             let x = place % columns * u64::from(self.width);
             let y = place / columns * u64::from(self.height);
-            let name = sheet(u32::try_from(number).unwrap_or(u32::MAX));
+            let name = layout::sheet(u32::try_from(number).unwrap_or(u32::MAX));
             let _ = write!(text, "\n{} --> {}\n{name}#xywh={x},{y}", timestamp(from), timestamp(to));
             let _ = writeln!(text, ",{},{}", self.width, self.height);
         }

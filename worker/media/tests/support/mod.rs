@@ -1,6 +1,7 @@
 //! What the integration tests share: engines, clips made by ffmpeg, and a look at files with ffprobe.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -33,7 +34,12 @@ pub fn cheap_plan(source: &Source, ladder: &str) -> Plan {
 /// The same, in pieces of so many seconds.
 pub fn cheap_plan_in_pieces(source: &Source, ladder: &str, piece_seconds: u32) -> Plan {
     let profile = format!(r#"{{"video":{{"preset":"ultrafast"}},"chunkSeconds":{piece_seconds}}}"#);
-    let options = PlanOptions { profile: Profile::from_json(&profile).unwrap(), threads: 2 };
+    plan_by(source, ladder, &profile)
+}
+
+/// A plan by a profile in JSON.
+pub fn plan_by(source: &Source, ladder: &str, profile: &str) -> Plan {
+    let options = PlanOptions { profile: Profile::from_json(profile).unwrap(), threads: 2 };
     plan(source, &ladder.parse().unwrap(), &options)
 }
 
@@ -75,6 +81,26 @@ pub fn clip(folder: &Path, name: &str, size: &str, rate: &str, seconds: u32) -> 
          ultrafast -pix_fmt yuv420p -c:a aac"
     );
     make(folder, name, &args)
+}
+
+/// All files in a folder and its folders.
+pub fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.insert(path);
+        }
+    }
+    files
+}
+
+/// All files that a transcode tells of.
+pub fn announced(done: &Transcoded) -> BTreeSet<PathBuf> {
+    let renditions = done.renditions.iter().map(|rendition| rendition.path.clone());
+    renditions.chain(done.companions.iter().map(|companion| companion.path.clone())).collect()
 }
 
 /// ffprobe's streams of a file.

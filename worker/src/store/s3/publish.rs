@@ -30,12 +30,23 @@ pub(super) async fn publish(client: &Client, bucket: &str, key: &str, file: &Pat
         .put_object()
         .bucket(bucket)
         .key(key)
-        .content_type("video/mp4")
+        .content_type(content_type(key))
         .body(body)
         .send()
         .await
         .map(drop)
         .map_err(|error| failed(&what, &error))
+}
+
+/// What browsers and players are to take an object for, by its name.
+fn content_type(key: &str) -> &'static str {
+    match key.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "mpd" => "application/dash+xml",
+        "vtt" => "text/vtt",
+        "jpg" => "image/jpeg",
+        _ => "video/mp4",
+    }
 }
 
 async fn range(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StoreError> {
@@ -61,7 +72,7 @@ async fn multipart(
         .create_multipart_upload()
         .bucket(bucket)
         .key(key)
-        .content_type("video/mp4")
+        .content_type(content_type(key))
         // Named, or S3 refuses the sums that the SDK sends with each part.
         .checksum_algorithm(ChecksumAlgorithm::Crc32)
         .send()
