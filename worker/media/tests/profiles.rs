@@ -165,7 +165,7 @@ async fn quality_compares_each_frame_with_its_own() {
         for crf in [8, 45] {
             let out = tempfile::tempdir().unwrap();
             let profile = format!(
-                r#"{{"video":{{"preset":"ultrafast","crf":{crf},"maxKbps":{{"180p":50000,"90p":50000}}}},"quality":"ssim"}}"#
+                r#"{{"video":{{"preset":"ultrafast","crf":{crf},"maxKbps":{{"180p":50000,"90p":50000}}}},"packaging":["hls"],"quality":"ssim"}}"#
             );
             let done = made(&input, "180p,90p", &profile, out.path()).await;
             assert_eq!(done.warnings, Vec::<String>::new());

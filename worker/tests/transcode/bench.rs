@@ -104,6 +104,14 @@ pub fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
 }
 
+/// What is beside the rungs of a short clip with sound, by the built-in profiles.
+pub fn beside<const N: usize>(rungs: [&str; N]) -> BTreeSet<String> {
+    let playlists = rungs.iter().copied().chain(["audio", "master"]).map(|name| format!("{name}.m3u8"));
+    let pictures = ["poster.jpg", "sprite_001.jpg", "storyboard.vtt"].map(str::to_owned);
+    let rest = ["cmaf", "manifest.json", "manifest.mpd"].map(str::to_owned);
+    rungs.iter().map(|rung| format!("{rung}.mp4")).chain(playlists).chain(pictures).chain(rest).collect()
+}
+
 /// One second of 320x180 at 25 frames a second, with sound.
 pub fn clip() -> &'static Path {
     static CLIP: OnceLock<PathBuf> = OnceLock::new();

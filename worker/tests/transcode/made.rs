@@ -7,7 +7,7 @@ use reelpool_protocol::{JobId, Profile};
 use reelpool_worker::hex::hex;
 use sha2::{Digest, Sha256};
 
-use crate::bench::{Bench, Ended, program, set};
+use crate::bench::{Bench, Ended, beside, names, program, set};
 
 const CHEAP: [&str; 4] = ["--preset", "ultrafast", "--ladder", "180p,90p"];
 
@@ -16,7 +16,9 @@ fn renditions_and_the_manifest_that_tells_of_them() {
     let bench = Bench::new();
     let ended = bench.run(&bench.clip("cat ü.mp4"), &CHEAP);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_eq!(bench.names(), set(["180p.mp4", "90p.mp4", "manifest.json"]));
+    assert_eq!(bench.names(), beside(["180p", "90p"]));
+    let tracks = set(["180p.mp4", "90p.mp4", "audio.mp4"]);
+    assert_eq!(names(&bench.out().join("cmaf")), tracks);
 
     let manifest = bench.manifest();
     assert_eq!((manifest.format, manifest.warnings.len()), (FORMAT, 0));
@@ -40,7 +42,15 @@ fn renditions_and_the_manifest_that_tells_of_them() {
 
     let out = bench.out();
     let lines: Vec<_> = ended.stdout.lines().map(|line| line.split(", ").next().unwrap()).collect();
-    let expected = ["180p.mp4  320x180", "90p.mp4  160x90"].map(|name| format!("{}/{name}", out.display()));
+    let expected = [
+        "180p.mp4  320x180",
+        "90p.mp4  160x90",
+        "master.m3u8",
+        "manifest.mpd",
+        "poster.jpg",
+        "storyboard.vtt",
+    ]
+    .map(|name| format!("{}/{name}", out.display()));
     assert_eq!(lines, expected);
     // No terminal: plain lines.
     let said: Vec<_> = ended.stderr.lines().collect();
@@ -58,7 +68,7 @@ fn names_that_ffmpeg_might_take_for_something_else() {
         let ended = Ended::of(&command.current_dir(bench.path("")).output().unwrap());
         assert_eq!(ended.code, Some(0), "{name:?}: {}", ended.stderr);
         assert_eq!(bench.manifest().source.key, name);
-        assert_eq!(bench.names(), set(["90p.mp4", "manifest.json"]));
+        assert_eq!(bench.names(), beside(["90p"]));
     }
 }
 
@@ -89,23 +99,30 @@ fn what_is_there_is_replaced_only_when_told() {
     let clip = bench.clip("a.mp4");
     assert_eq!(bench.run(&clip, &CHEAP).code, Some(0));
     fs::write(bench.out().join("mine.txt"), "mine").unwrap();
-    let (before, names) = (bench.manifest(), bench.names());
+    let (before, there) = (bench.manifest(), bench.names());
 
     let out = bench.out();
     let ended = bench.run(&clip, &CHEAP);
-    let there = format!(
+    let last = format!(
         "error: out_exists: {}/manifest.json is there already: name another folder with --out, or replace it with --force",
         out.display()
     );
-    ended.failed(2, &there);
-    assert_eq!((bench.manifest(), bench.names()), (before.clone(), names));
+    ended.failed(2, &last);
+    assert_eq!((bench.manifest(), bench.names()), (before.clone(), there));
 
     let ended = bench.run(&clip, &["--preset", "ultrafast", "--ladder", "120p", "--force"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut expected = beside(["120p"]);
+    expected.insert("mine.txt".to_owned());
+    assert_eq!(bench.names(), expected, "the earlier renditions are gone");
+    assert_eq!(names(&out.join("cmaf")), set(["120p.mp4", "audio.mp4"]));
+    assert_ne!(bench.manifest().job_id, before.job_id);
+    let plain = "{video: {preset: ultrafast}, packaging: [mp4], poster: false, storyboard: false}";
+    let ended = bench.run(&clip, &["--profile", plain, "--ladder", "120p", "--force"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(
         bench.names(),
         set(["120p.mp4", "manifest.json", "mine.txt"]),
-        "the earlier renditions are gone"
+        "and so is what was beside them"
     );
-    assert_ne!(bench.manifest().job_id, before.job_id);
 }

@@ -18,7 +18,7 @@ video       H.264 by x264, preset faster, CRF 22, 25 frames/s
 audio       AAC, stereo, 48 kHz, 128 kbit/s
 packaging   mp4, hls, dash, segments of 6 s, poster, storyboard
 renditions  180p   320x180    at most 475 kbit/s
-at most     75.3 kB
+at most     150.7 kB
 "
     );
     assert_eq!(ended.stdout, expected);
