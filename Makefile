@@ -54,12 +54,13 @@ lint: ## Style and lints only
 	$(step) 1/2 "check the style" cargo fmt --all --check
 	$(step) 2/2 "check the lints" scripts/lint
 
-bench: ## The cost of a decision, the worker's overhead over bare ffmpeg, the operator's reaction and its cost
-	$(step) 1/5 "install what is missing" scripts/setup --tests
-	$(step) 2/5 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
-	$(step) 3/5 "measure the decision" cargo bench --locked -p reelpool-core
-	$(step) 4/5 "measure the worker" scripts/bench worker
-	$(step) 5/5 "measure the operator" scripts/bench operator
+bench: ## The cost of a decision, of a ladder, of the worker beside ffmpeg, of the operator and its reaction
+	$(step) 1/6 "install what is missing" scripts/setup --tests
+	$(step) 2/6 "build etcd, Kubernetes, CoreDNS, kwok and helm, unless they are there" scripts/cluster-tools
+	$(step) 3/6 "measure the decision" cargo bench --locked -p reelpool-core
+	$(step) 4/6 "measure a ladder" scripts/bench ladder
+	$(step) 5/6 "measure the worker" scripts/bench worker
+	$(step) 6/6 "measure the operator" scripts/bench operator
 
 fuzz: ## Fuzz the readers of what comes from outside; SECONDS_PER_TARGET=60
 	$(step) 1/1 "fuzz" scripts/fuzz

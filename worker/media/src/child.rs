@@ -11,10 +11,12 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cgroup;
+use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
 use crate::sandbox::{self, Sandbox, Spec};
 use crate::spawner;
+use crate::transcode::Job;
 
 /// How long a child may take to end after it was asked to.
 const TIME_TO_END: Duration = Duration::from_secs(5);
@@ -26,6 +28,17 @@ const OTHERS_MEMORY: u64 = 64 << 20;
 /// How much is read from a pipe at a time.
 pub(crate) const PIPE_BYTES: usize = 8192;
 
+/// What a child may do in the folder it works in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing.
+    None,
+    /// Read what lies there.
+    Read,
+    /// Make files, and read them.
+    Write,
+}
+
 /// What is to be run.
 pub(crate) struct Run<'a> {
     /// `ffmpeg` or `ffprobe`.
@@ -34,11 +47,11 @@ pub(crate) struct Run<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// The folder it works in; open to it only if `writes`.
+    /// The folder it works in.
     pub folder: &'a Path,
-    /// Whether it makes files in `folder`.
-    pub writes: bool,
-    /// The one file that it may read, beside those that it writes.
+    /// What it may do there.
+    pub access: Access,
+    /// The one file that it may read elsewhere.
     pub input: &'a Path,
     /// Size of each written file, in bytes.
     pub max_file_bytes: u64,
@@ -63,7 +76,28 @@ pub(crate) struct Running {
     pub stderr: ChildStderr,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// An ffmpeg that decodes what the job decodes and makes no files, until a moment.
+    pub fn measuring(
+        engine: &'a Engine,
+        job: &Job<'a>,
+        (args, access): (Vec<OsString>, Access),
+        until: Instant,
+    ) -> Self {
+        Self {
+            name: "ffmpeg",
+            program: &engine.tools.ffmpeg,
+            args,
+            folder: job.out_dir,
+            access,
+            input: job.input,
+            max_file_bytes: 0,
+            memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
+            deadline: until.saturating_duration_since(Instant::now()),
+            threads: job.plan.threads,
+        }
+    }
+
     /// Starts it.
     pub async fn start(self, sandbox: &Sandbox) -> Result<Running, MediaError> {
         let mut command = self.command(sandbox)?;
@@ -91,10 +125,17 @@ impl Run<'_> {
             command.args(&self.args);
             return Ok(command);
         };
+        let folder = self.folder.to_owned();
+        let (mut read, mut write) = (vec![self.input.to_owned()], Vec::new());
+        match self.access {
+            Access::None => {}
+            Access::Read => read.push(folder),
+            Access::Write => write.push(folder),
+        }
         let spec = Spec {
             parent: std::process::id(),
-            read: vec![self.input.to_owned()],
-            write: if self.writes { vec![self.folder.to_owned()] } else { Vec::new() },
+            read,
+            write,
             max_file_bytes: self.max_file_bytes,
             cpu_seconds: self
                 .deadline

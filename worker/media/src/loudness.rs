@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::arguments;
-use crate::child::Run;
+use crate::child::{Access, Run};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::plan::{AudioPlan, Plan};
@@ -32,18 +32,8 @@ pub(crate) async fn level(
     let Some((audio, target)) = job.plan.audio.as_ref().zip(job.plan.profile.loudness()) else {
         return Ok(None);
     };
-    let run = Run {
-        name: "ffmpeg",
-        program: &engine.tools.ffmpeg,
-        args: arguments::loudness(job.plan, job.source, job.input, &engine.limits),
-        folder: job.out_dir,
-        writes: false,
-        input: job.input,
-        max_file_bytes: 0,
-        memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
-        deadline: until.saturating_duration_since(Instant::now()),
-        threads: job.plan.threads,
-    };
+    let args = arguments::loudness(job.plan, job.source, job.input, &engine.limits);
+    let run = Run::measuring(engine, job, (args, Access::None), until);
     let log = run.finish(&engine.sandbox, "measuring the loudness", |_| ()).await?;
     let (gain_centidb, note) = match parse(&log.tail()) {
         Some(measured) => gain(measured, target.saturating_mul(100)),

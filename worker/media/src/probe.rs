@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::child::Run;
+use crate::child::{Access, Run};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
@@ -66,7 +66,7 @@ fn run<'a>(engine: &'a Engine, input: &'a Path, args: Vec<OsString>) -> Run<'a> 
         program: &engine.tools.ffprobe,
         args,
         folder: Path::new("/"),
-        writes: false,
+        access: Access::None,
         input,
         max_file_bytes: 0,
         memory_bytes: PROBE_MEMORY,

@@ -5,7 +5,7 @@ use reelpool_protocol::profile;
 use tokio::time::Instant;
 
 use crate::arguments;
-use crate::child::Run;
+use crate::child::{Access, Run};
 use crate::engine::Engine;
 use crate::transcode::{Job, RenditionFile};
 
@@ -21,18 +21,8 @@ pub(crate) async fn measure(
     if asked == profile::Quality::None {
         return None;
     }
-    let run = Run {
-        name: "ffmpeg",
-        program: &engine.tools.ffmpeg,
-        args: arguments::quality(job.plan, job.source, job.input, &engine.limits),
-        folder: job.out_dir,
-        writes: false,
-        input: job.input,
-        max_file_bytes: 0,
-        memory_bytes: engine.limits.memory.unwrap_or_else(|| job.plan.memory_bytes(job.source)),
-        deadline: until.saturating_duration_since(Instant::now()),
-        threads: job.plan.threads,
-    };
+    let args = arguments::quality(job.plan, job.source, job.input, &engine.limits);
+    let run = Run::measuring(engine, job, (args, Access::Read), until);
     let failed = |why: &str| Some(format!("its quality by {} could not be measured: {why}", asked.name()));
     let log = match run.finish(&engine.sandbox, "measuring the quality", |_| ()).await {
         Ok(log) => log.tail(),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::child::Run;
+use crate::child::{Access, Run};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Lines, Log};
@@ -114,7 +114,7 @@ pub(crate) async fn look(engine: &Engine, job: &Job<'_>, path: &Path) -> Result<
         program: &engine.tools.ffprobe,
         args,
         folder: job.out_dir,
-        writes: false,
+        access: Access::None,
         input: path,
         max_file_bytes: 0,
         memory_bytes: 2 << 30,

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Job, without_addresses};
-use crate::child::{PIPE_BYTES, Run, Running, some};
+use crate::child::{Access, PIPE_BYTES, Run, Running, some};
 use crate::engine::Engine;
 use crate::error::MediaError;
 use crate::log::{Finding, Lines, Log};
@@ -45,7 +45,7 @@ pub(super) async fn run(
         program: &engine.tools.ffmpeg,
         args: std::mem::take(&mut work.args),
         folder: job.out_dir,
-        writes: true,
+        access: Access::Write,
         input: job.input,
         max_file_bytes,
         memory_bytes: work.memory_bytes,
